@@ -1,0 +1,267 @@
+//! Cookies: reading, stripping and setting (RFC 6265 sections 4.1 and 4.2, RFC 6265bis).
+
+use std::borrow::Cow;
+
+use crate::http::{HeaderValue, Headers};
+use crate::time::Seconds;
+
+/// The most bytes of one cookie, name, value and attributes together. RFC 6265 section 6.1 lets
+/// user agents drop a larger one, and they do so silently.
+pub const MAX_COOKIE_BYTES: usize = 4_096;
+
+/// The cookies of one request, in order, from all `Cookie` fields: HTTP/1.1 clients may send two.
+#[derive(Debug)]
+pub struct Cookies<'a> {
+    pairs: Vec<(&'a [u8], &'a [u8])>,
+    /// The whole pair as received, for passing on.
+    raw: Vec<&'a [u8]>,
+}
+
+impl<'a> Cookies<'a> {
+    /// Reads every `Cookie` field. Nothing is an error here: what is no pair is passed on as is.
+    #[must_use]
+    pub fn read(headers: &'a Headers) -> Self {
+        let mut cookies = Self {
+            pairs: Vec::new(),
+            raw: Vec::new(),
+        };
+        for piece in headers
+            .all("cookie")
+            .flat_map(|field| field.split(|byte| *byte == b';'))
+        {
+            let piece = piece.trim_ascii();
+            if piece.is_empty() {
+                continue;
+            }
+            let equals = piece.iter().position(|byte| *byte == b'=');
+            let pair = equals.and_then(|at| piece.split_at_checked(at));
+            let (name, value) = pair.unwrap_or((piece, b""));
+            cookies
+                .pairs
+                .push((name, value.strip_prefix(b"=").unwrap_or(value)));
+            cookies.raw.push(piece);
+        }
+        cookies
+    }
+
+    /// The value of `name`, compared exactly, if it is there once or with equal values. Two
+    /// different values are ambiguous, and an ambiguous cookie is an absent one.
+    #[must_use]
+    pub fn single(&self, name: &str) -> Option<&'a str> {
+        let mut values = self.named(name);
+        let value = values.next()?;
+        if values.any(|other| other != value) {
+            return None;
+        }
+        std::str::from_utf8(value).ok()
+    }
+
+    /// Whether there is a cookie called `name`, whatever it holds.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.named(name).next().is_some()
+    }
+
+    fn named<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'a [u8]> + 's {
+        let wanted = name.as_bytes();
+        self.pairs
+            .iter()
+            .filter(move |(key, _)| *key == wanted)
+            .map(|(_, value)| *value)
+    }
+
+    /// The names that begin with `prefix`, exactly, each once.
+    #[must_use]
+    pub fn names_with_prefix(&self, prefix: &str) -> Vec<&'a str> {
+        let mut names: Vec<&str> = self
+            .pairs
+            .iter()
+            .filter_map(|(name, _)| std::str::from_utf8(name).ok())
+            .filter(|name| name.starts_with(prefix))
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// The `Cookie` field without the cookies whose name begins with `prefix` in any case: some
+    /// servers fold the case of prefixes. `None` if nothing was taken out; an empty field if
+    /// nothing is left.
+    #[must_use]
+    pub fn without_prefix(&self, prefix: &str) -> Option<Vec<u8>> {
+        let ours = |name: &[u8]| {
+            name.get(..prefix.len())
+                .is_some_and(|head| head.eq_ignore_ascii_case(prefix.as_bytes()))
+        };
+        if !self.pairs.iter().any(|(name, _)| ours(name)) {
+            return None;
+        }
+        let kept = self.pairs.iter().zip(&self.raw);
+        let kept = kept
+            .filter(|((name, _), _)| !ours(name))
+            .map(|(_, raw)| *raw);
+        Some(kept.collect::<Vec<_>>().join(&b"; "[..]))
+    }
+}
+
+/// A cookie to be set: `__Host-` prefix, so host-only, over a secure channel and for every path
+/// (RFC 6265bis section 4.1.3.2), unreadable for scripts, and sent along when another site links
+/// to us, because Bitbucket does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetCookie {
+    name: Cow<'static, str>,
+    value: String,
+    max_age: Seconds,
+}
+
+const ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Lax";
+
+impl SetCookie {
+    /// Sets `name` to `value` for `max_age`.
+    #[must_use]
+    pub fn new(name: impl Into<Cow<'static, str>>, value: String, max_age: Seconds) -> Self {
+        Self {
+            name: name.into(),
+            value,
+            max_age,
+        }
+    }
+
+    /// Takes `name` away. The attributes must be those of its making, or browsers keep it.
+    #[must_use]
+    pub fn removal(name: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(name, String::new(), Seconds(0))
+    }
+
+    /// The header value; `None` if name or value has a byte that would end it.
+    #[must_use]
+    pub fn header_value(&self) -> Option<HeaderValue> {
+        let is_octet =
+            |b: u8| matches!(b, 0x21 | 0x23..=0x2b | 0x2d..=0x3a | 0x3c..=0x5b | 0x5d..=0x7e);
+        let clean = self.name.bytes().chain(self.value.bytes()).all(is_octet);
+        let Self {
+            name,
+            value,
+            max_age,
+        } = self;
+        let text = format!("{name}={value}; Max-Age={}; {ATTRIBUTES}", max_age.0);
+        if clean {
+            HeaderValue::try_from(text).ok()
+        } else {
+            None
+        }
+    }
+
+    /// The bytes that a value of this cookie may have at the most, for a name of `name_bytes`.
+    #[must_use]
+    pub fn room(name_bytes: usize) -> usize {
+        // "=", "; Max-Age=" with up to ten digits, "; ".
+        let around = ATTRIBUTES
+            .len()
+            .saturating_add(24)
+            .saturating_add(name_bytes);
+        MAX_COOKIE_BYTES.saturating_sub(around)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[&[u8]]) -> Headers {
+        Headers::new(
+            fields
+                .iter()
+                .map(|f| ("cookie".to_owned(), f.to_vec()))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn both_cookie_fields_are_read() {
+        let headers = headers(&[b"a=1; b=2", b"c=3"]);
+        let cookies = Cookies::read(&headers);
+        assert_eq!(cookies.single("a"), Some("1"));
+        assert_eq!(cookies.single("c"), Some("3"));
+        assert_eq!(cookies.single("d"), None);
+    }
+
+    #[test]
+    fn two_different_values_are_no_value() {
+        let different = headers(&[b"a=1; a=2"]);
+        assert_eq!(Cookies::read(&different).single("a"), None);
+        let equal = headers(&[b"a=1", b"a=1"]);
+        assert_eq!(Cookies::read(&equal).single("a"), Some("1"));
+    }
+
+    #[test]
+    fn malformed_fields_never_trap_and_pass_on() {
+        for field in [
+            &b";"[..],
+            b"=",
+            b";;=;",
+            b"a",
+            b"a=b;",
+            b"a = b",
+            b"\xff\xfe=\xff",
+            b"$Version=1",
+        ] {
+            let headers = headers(&[field, b"x=1"]);
+            let cookies = Cookies::read(&headers);
+            assert_eq!(cookies.single("x"), Some("1"));
+            assert_eq!(cookies.without_prefix("__Host-bitgate"), None);
+        }
+    }
+
+    #[test]
+    fn ours_are_taken_out_in_every_case_and_the_rest_stays_byte_by_byte() {
+        let headers = headers(&[
+            b"a=1; __Host-bitgate=x;b=\"q\\xff\"",
+            b"__HOST-Bitgate-grant.1=y; c=\xff",
+        ]);
+        let kept = Cookies::read(&headers)
+            .without_prefix("__Host-bitgate")
+            .unwrap();
+        assert_eq!(kept, b"a=1; b=\"q\\xff\"; c=\xff");
+        let only_ours = super::tests::headers(&[b"__Host-bitgate=x"]);
+        assert_eq!(
+            Cookies::read(&only_ours).without_prefix("__Host-bitgate"),
+            Some(vec![])
+        );
+    }
+
+    #[test]
+    fn a_name_in_another_case_is_not_ours_to_read() {
+        let headers = headers(&[b"__host-bitgate=x"]);
+        assert_eq!(Cookies::read(&headers).single("__Host-bitgate"), None);
+    }
+
+    #[test]
+    fn a_cookie_is_set_and_removed_with_the_same_attributes() {
+        let set = SetCookie::new("__Host-x", "v".to_owned(), Seconds(60))
+            .header_value()
+            .unwrap();
+        assert_eq!(
+            set.as_str(),
+            "__Host-x=v; Max-Age=60; Path=/; Secure; HttpOnly; SameSite=Lax"
+        );
+        let gone = SetCookie::removal("__Host-x").header_value().unwrap();
+        assert_eq!(
+            gone.as_str(),
+            "__Host-x=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax"
+        );
+        for value in ["a;b", "a b", "a\r\nb", "a,b", "\"", "\u{e9}"] {
+            assert_eq!(
+                SetCookie::new("x", value.to_owned(), Seconds(1)).header_value(),
+                None
+            );
+        }
+    }
+
+    #[test]
+    fn the_room_for_a_value_leaves_the_whole_cookie_within_the_limit() {
+        let value = "v".repeat(SetCookie::room(8));
+        let cookie = SetCookie::new("__Host-x", value, Seconds(9_999_999_999));
+        assert!(cookie.header_value().unwrap().as_str().len() <= MAX_COOKIE_BYTES);
+    }
+}

@@ -1,0 +1,15 @@
+//! The words of RFC 9110, as far as a filter needs them. Nothing here knows what OAuth is.
+
+mod call;
+mod cookie;
+mod request;
+mod response;
+mod target;
+mod value;
+
+pub use call::{Call, Reply};
+pub use cookie::{Cookies, MAX_COOKIE_BYTES, SetCookie};
+pub use request::{Headers, Malformed, Request};
+pub use response::Response;
+pub use target::{RequestTarget, TargetError};
+pub use value::{HeaderValue, NotAHeaderValue};

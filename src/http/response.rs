@@ -1,0 +1,86 @@
+//! A response of our own, as a value.
+
+use crate::http::{HeaderValue, SetCookie};
+
+/// What is answered instead of asking the upstream. It is never stored: every one has
+/// `cache-control: no-store`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// The status code (RFC 9110 section 15).
+    pub status: u16,
+    /// Header fields in their order.
+    pub headers: Vec<(&'static str, HeaderValue)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// A response without a body.
+    #[must_use]
+    pub fn new(status: u16) -> Self {
+        let headers = vec![
+            ("cache-control", HeaderValue::fixed("private, no-store")),
+            // The address of a page of ours can hold a code: it goes to nobody.
+            ("referrer-policy", HeaderValue::fixed("no-referrer")),
+        ];
+        Self {
+            status,
+            headers,
+            body: Vec::new(),
+        }
+    }
+
+    /// Sends the browser to `location` with a GET (RFC 9110 section 15.4.3). Never 307: that
+    /// would carry a form over to another origin.
+    #[must_use]
+    pub fn found(location: HeaderValue) -> Self {
+        Self::new(302).with("location", location)
+    }
+
+    /// A page without scripts or anything from elsewhere.
+    #[must_use]
+    pub fn html(status: u16, page: String) -> Self {
+        let mut response = Self::new(status)
+            .with(
+                "content-type",
+                HeaderValue::fixed("text/html; charset=utf-8"),
+            )
+            .with(
+                "content-security-policy",
+                HeaderValue::fixed(
+                    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
+                     form-action 'self'; frame-ancestors 'none'",
+                ),
+            )
+            .with("x-content-type-options", HeaderValue::fixed("nosniff"));
+        response.body = page.into_bytes();
+        response
+    }
+
+    /// A JSON document.
+    #[must_use]
+    pub fn json(status: u16, document: &serde_json::Value) -> Self {
+        let mut response = Self::new(status)
+            .with("content-type", HeaderValue::fixed("application/json"))
+            .with("x-content-type-options", HeaderValue::fixed("nosniff"));
+        response.body = document.to_string().into_bytes();
+        response.body.push(b'\n');
+        response
+    }
+
+    /// With one more header field.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// With cookies; one that has no valid form is left out.
+    #[must_use]
+    pub fn with_cookies(mut self, cookies: &[SetCookie]) -> Self {
+        let values = cookies.iter().filter_map(SetCookie::header_value);
+        self.headers
+            .extend(values.map(|value| ("set-cookie", value)));
+        self
+    }
+}

@@ -1,0 +1,245 @@
+//! The request target: one normalisation, used by routing and by rules alike.
+//!
+//! A path that two servers could read in two ways is refused and not repaired: dot segments, empty
+//! segments, `;`, `\`, and the encodings of `/`, `\`, `.` and NUL. What is left is compared in the
+//! form of RFC 3986 section 6.2.2: unreserved characters decoded, hexadecimal digits in upper case.
+
+use std::fmt;
+
+/// Path and query of a request in origin form (RFC 9112 section 3.2.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestTarget {
+    /// As received; visible ASCII.
+    raw: String,
+    /// Where the query starts in `raw`, after the `?`.
+    query_start: Option<usize>,
+    path: String,
+}
+
+/// Why a target is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetError {
+    /// A raw byte outside visible ASCII, a `#` or a `\`.
+    Byte,
+    /// `.` or `..` as a segment, also percent-encoded.
+    DotSegment,
+    /// `//`.
+    EmptySegment,
+    /// `%2F`, `%5C`, `%2E`, an encoded control character, or octets that are not UTF-8.
+    Encoding,
+    /// No target, or more than one.
+    Missing,
+    /// It does not begin with `/`: `*`, an authority, an absolute URI.
+    NotAPath,
+    /// `;`, which some servers cut off and others keep.
+    Parameter,
+    /// More than [`RequestTarget::MAX_BYTES`].
+    TooLong,
+}
+
+impl RequestTarget {
+    /// The longest target that is judged, in bytes: RFC 9110 section 4.1 asks for at least 8,000.
+    pub const MAX_BYTES: usize = 16_384;
+
+    /// Reads a target.
+    ///
+    /// # Errors
+    /// [`TargetError`] names the first ambiguity.
+    pub fn parse(bytes: &[u8]) -> Result<Self, TargetError> {
+        if bytes.len() > Self::MAX_BYTES {
+            return Err(TargetError::TooLong);
+        }
+        if bytes
+            .iter()
+            .any(|byte| !matches!(byte, b'!'..=b'~') || matches!(byte, b'#' | b'\\'))
+        {
+            return Err(TargetError::Byte);
+        }
+        let raw = std::str::from_utf8(bytes).map_err(|_| TargetError::Byte)?;
+        let (raw_path, query) = match raw.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (raw, None),
+        };
+        let path = normalize(raw_path)?;
+        let query_start = query.map(|query| raw.len().saturating_sub(query.len()));
+        Ok(Self {
+            raw: raw.to_owned(),
+            query_start,
+            path,
+        })
+    }
+
+    /// The normalised path. Rules and routing see nothing else.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The query as received, without the `?`.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        self.query_start.and_then(|start| self.raw.get(start..))
+    }
+
+    /// Path and query as received.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.raw
+    }
+}
+
+fn normalize(raw: &str) -> Result<String, TargetError> {
+    let Some(segments) = raw.strip_prefix('/') else {
+        return Err(TargetError::NotAPath);
+    };
+    if raw.contains(';') {
+        return Err(TargetError::Parameter);
+    }
+    if raw.contains("//") {
+        return Err(TargetError::EmptySegment);
+    }
+    // The common path has nothing to decode.
+    if !raw.contains('%') {
+        return match segments
+            .split('/')
+            .any(|segment| matches!(segment, "." | ".."))
+        {
+            true => Err(TargetError::DotSegment),
+            false => Ok(raw.to_owned()),
+        };
+    }
+    let mut path = String::with_capacity(raw.len());
+    let mut octets = Vec::with_capacity(raw.len());
+    let mut rest = raw.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            path.push(char::from(byte));
+            octets.push(byte);
+            continue;
+        }
+        let octet = rest
+            .next()
+            .zip(rest.next())
+            .and_then(|(high, low)| hex_octet(high, low));
+        let octet = octet.ok_or(TargetError::Encoding)?;
+        match octet {
+            b'/' | b'\\' | b'.' | 0..=0x1f | 0x7f => return Err(TargetError::Encoding),
+            b'-' | b'_' | b'~' => path.push(char::from(octet)),
+            octet if octet.is_ascii_alphanumeric() => path.push(char::from(octet)),
+            octet => path.push_str(&format!("%{octet:02X}")),
+        }
+        octets.push(octet);
+    }
+    // Overlong forms such as %C0%AE are no UTF-8.
+    std::str::from_utf8(&octets).map_err(|_| TargetError::Encoding)?;
+    if path.split('/').any(|segment| matches!(segment, "." | "..")) {
+        return Err(TargetError::DotSegment);
+    }
+    Ok(path)
+}
+
+fn hex_octet(high: u8, low: u8) -> Option<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let octet = digit(high)?.checked_mul(16)?.checked_add(digit(low)?)?;
+    u8::try_from(octet).ok()
+}
+
+impl fmt::Display for TargetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let found = match self {
+            Self::Byte => "a byte that a path may not hold",
+            Self::DotSegment => "a dot segment",
+            Self::EmptySegment => "an empty segment",
+            Self::Encoding => "an encoded separator, dot or control character",
+            Self::Missing => "none, or more than one",
+            Self::NotAPath => "one that does not begin with \"/\"",
+            Self::Parameter => "a \";\"",
+            Self::TooLong => "one that is too long",
+        };
+        write!(f, "expected one unambiguous path, but found {found}")
+    }
+}
+
+impl std::error::Error for TargetError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ambiguous_targets_are_refused() {
+        use TargetError::{Byte, DotSegment, EmptySegment, Encoding, NotAPath, Parameter};
+        let table: [(&[u8], TargetError); 30] = [
+            (b"", NotAPath),
+            (b"*", NotAPath),
+            (b"?x", NotAPath),
+            (b"x", NotAPath),
+            (b"http://evil.test/", NotAPath),
+            (b"//evil.test", EmptySegment),
+            (b"/a//b", EmptySegment),
+            (b"/.", DotSegment),
+            (b"/..", DotSegment),
+            (b"/public/../admin", DotSegment),
+            (b"/public/./admin", DotSegment),
+            (b"/public/..", DotSegment),
+            (b"/public/%2e%2e/admin", Encoding),
+            (b"/public/.%2E/admin", Encoding),
+            (b"/admin%2fusers", Encoding),
+            (b"/admin%5Cusers", Encoding),
+            (b"/health%00", Encoding),
+            (b"/health%0a", Encoding),
+            (b"/health%7f", Encoding),
+            (b"/%c0%ae%c0%ae/", Encoding),
+            (b"/%ff", Encoding),
+            (b"/%", Encoding),
+            (b"/%4", Encoding),
+            (b"/%zz", Encoding),
+            (b"/%+1", Encoding),
+            (b"/public/..;/admin", Parameter),
+            (b"/health;jsessionid=1", Parameter),
+            (b"/a\\b", Byte),
+            (b"/admin#/public", Byte),
+            (b"/admin/\xff", Byte),
+        ];
+        for (raw, error) in table {
+            let shown = String::from_utf8_lossy(raw);
+            assert_eq!(RequestTarget::parse(raw), Err(error), "{shown}");
+        }
+        for byte in (0..=0x20_u8).chain(0x7f..=0xff) {
+            assert_eq!(
+                RequestTarget::parse(&[b'/', byte]),
+                Err(Byte),
+                "byte {byte:#04x}"
+            );
+        }
+        let long = [b"/".to_vec(), vec![b'a'; RequestTarget::MAX_BYTES]].concat();
+        assert_eq!(RequestTarget::parse(&long), Err(TargetError::TooLong));
+    }
+
+    #[test]
+    fn equal_paths_become_the_same_text() {
+        let path = |raw: &str| {
+            RequestTarget::parse(raw.as_bytes())
+                .unwrap()
+                .path()
+                .to_owned()
+        };
+        assert_eq!(path("/%61dmin"), "/admin");
+        assert_eq!(path("/a%7Eb%2D"), "/a~b-");
+        assert_eq!(path("/caf%c3%a9"), "/caf%C3%A9");
+        assert_eq!(path("/a%20b"), "/a%20b");
+        // Encoded twice is data: it is compared as it stands.
+        assert_eq!(path("/%252e%252e/x"), "/%252e%252e/x");
+        assert_eq!(path("/health/"), "/health/");
+        assert_eq!(path("/..."), "/...");
+    }
+
+    #[test]
+    fn the_query_is_kept_as_received_and_apart() {
+        let target = RequestTarget::parse(b"/a?b=%2e%2e/;c//&d=/../?e").unwrap();
+        assert_eq!(target.path(), "/a");
+        assert_eq!(target.query(), Some("b=%2e%2e/;c//&d=/../?e"));
+        assert_eq!(RequestTarget::parse(b"/a?").unwrap().query(), Some(""));
+        assert_eq!(RequestTarget::parse(b"/a").unwrap().query(), None);
+    }
+}
