@@ -33,5 +33,6 @@ pub mod host;
 pub mod http;
 pub mod identity;
 pub mod json;
+pub mod oauth;
 pub mod secret;
 pub mod time;
