@@ -35,4 +35,5 @@ pub mod identity;
 pub mod json;
 pub mod oauth;
 pub mod secret;
+pub mod session;
 pub mod time;

@@ -1,0 +1,149 @@
+//! Sessions that were opened before: a warm request compares bytes and does no cryptography.
+
+use std::num::NonZeroUsize;
+use std::rc::Rc;
+
+use lru::LruCache;
+
+use crate::session::grant::Parts;
+use crate::session::store::SignedIn;
+
+/// The most entries of one worker.
+const MAX_ENTRIES: NonZeroUsize = NonZeroUsize::new(2_048).unwrap();
+
+/// The most bytes of cookies in all entries of one worker; what they opened to is no larger.
+const MAX_BYTES: usize = 8 * 1_024 * 1_024;
+
+/// The end of a session token: most of its authentication tag. It finds an entry; what decides is
+/// that all bytes are equal.
+const TAIL_BYTES: usize = 20;
+
+struct Entry {
+    token: String,
+    grant: String,
+    signed_in: Rc<SignedIn>,
+}
+
+impl Entry {
+    fn weight(&self) -> usize {
+        self.token.len().saturating_add(self.grant.len())
+    }
+}
+
+/// A bounded map from the exact cookies to what they opened to; the least recently used goes
+/// first. Nothing in it is trusted beyond the session's own limits, which are checked again on
+/// every request.
+pub(super) struct VerifiedSessions {
+    entries: LruCache<Box<str>, Entry>,
+    bytes: usize,
+}
+
+impl VerifiedSessions {
+    pub(super) fn new() -> Self {
+        Self {
+            entries: LruCache::new(MAX_ENTRIES),
+            bytes: 0,
+        }
+    }
+
+    pub(super) fn find(&mut self, token: &str, grant: &Parts<'_>) -> Option<Rc<SignedIn>> {
+        let entry = self.entries.get(tail(token)?)?;
+        // Plain comparison: both sides came from a client, and what an equal entry gives is what
+        // opening the same bytes would give.
+        let same = entry.token == token && grant.are(&entry.grant);
+        same.then(|| Rc::clone(&entry.signed_in))
+    }
+
+    pub(super) fn keep(&mut self, token: &str, grant: String, signed_in: Rc<SignedIn>) {
+        let Some(tail) = tail(token) else { return };
+        let entry = Entry {
+            token: token.to_owned(),
+            grant,
+            signed_in,
+        };
+        self.bytes = self.bytes.saturating_add(entry.weight());
+        // What is pushed out is the old entry of the same key, or the least recently used one.
+        if let Some((_, old)) = self.entries.push(tail.into(), entry) {
+            self.bytes = self.bytes.saturating_sub(old.weight());
+        }
+        while self.bytes > MAX_BYTES {
+            let Some((_, old)) = self.entries.pop_lru() else {
+                break;
+            };
+            self.bytes = self.bytes.saturating_sub(old.weight());
+        }
+    }
+}
+
+fn tail(token: &str) -> Option<&str> {
+    token.get(token.len().checked_sub(TAIL_BYTES)?..)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::{Cookies, Headers};
+
+    fn cookies(token: &str, grant: &str) -> Headers {
+        let line = format!("__Host-bitgate={token}; __Host-bitgate-grant=1.{grant}");
+        Headers::new(vec![("cookie".to_owned(), line.into_bytes())])
+    }
+
+    fn found(cache: &mut VerifiedSessions, token: &str, grant: &str) -> bool {
+        let headers = cookies(token, grant);
+        let parts = Parts::read(&Cookies::read(&headers)).unwrap();
+        cache.find(token, &parts).is_some()
+    }
+
+    #[test]
+    fn only_exactly_equal_cookies_are_found() {
+        let mut cache = VerifiedSessions::new();
+        let token = format!("head.{}", "t".repeat(TAIL_BYTES));
+        cache.keep(&token, "grant".to_owned(), SignedIn::for_tests());
+        assert!(found(&mut cache, &token, "grant"));
+        assert!(!found(&mut cache, &token, "gran"));
+        assert!(!found(&mut cache, &token, "grants"));
+        assert!(!found(
+            &mut cache,
+            &format!("haed.{}", "t".repeat(TAIL_BYTES)),
+            "grant"
+        ));
+        assert!(!found(&mut cache, "short", "grant"));
+    }
+
+    #[test]
+    fn entries_and_bytes_stay_bounded_far_beyond_the_bound() {
+        let mut cache = VerifiedSessions::new();
+        for index in 0..MAX_ENTRIES.get() * 4 {
+            cache.keep(
+                &format!("{index:040}"),
+                "g".to_owned(),
+                SignedIn::for_tests(),
+            );
+        }
+        assert_eq!(cache.entries.len(), MAX_ENTRIES.get());
+        for index in 0..4_000 {
+            cache.keep(
+                &format!("big{index:040}"),
+                "g".repeat(16_000),
+                SignedIn::for_tests(),
+            );
+            assert!(cache.bytes <= MAX_BYTES);
+        }
+        let counted: usize = cache.entries.iter().map(|(_, entry)| entry.weight()).sum();
+        assert_eq!(counted, cache.bytes);
+        // The newest is there, and the same key twice counts once.
+        assert!(found(
+            &mut cache,
+            &format!("big{:040}", 3_999),
+            &"g".repeat(16_000)
+        ));
+        let before = cache.bytes;
+        cache.keep(
+            &format!("big{:040}", 3_999),
+            "g".repeat(16_000),
+            SignedIn::for_tests(),
+        );
+        assert_eq!(cache.bytes, before);
+    }
+}

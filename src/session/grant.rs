@@ -1,0 +1,215 @@
+//! The grant: the pair of provider tokens, in up to five cookies that only belong together.
+//!
+//! ```text
+//! __Host-bitgate-grant    = count "." first part of the box
+//! __Host-bitgate-grant.1  = second part …
+//! ```
+//! One box is sealed and then cut, so parts of two grants never open.
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::host::{NoRandomness, Random};
+use crate::http::{Cookies, SetCookie};
+use crate::oauth::{AccessToken, RefreshToken};
+use crate::session::key_ring::{KeyRing, Purpose};
+use crate::session::sealed_box::Place;
+use crate::time::{Seconds, UnixTime};
+
+/// The cookies of a grant, in order.
+const NAMES: [&str; 5] = [
+    "__Host-bitgate-grant",
+    "__Host-bitgate-grant.1",
+    "__Host-bitgate-grant.2",
+    "__Host-bitgate-grant.3",
+    "__Host-bitgate-grant.4",
+];
+
+/// What the provider granted to one session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The credential for the provider's API.
+    pub access_token: AccessToken,
+    /// Buys the next pair, if one was issued.
+    pub refresh_token: Option<RefreshToken>,
+    /// When the access token ends.
+    pub expires_at: UnixTime,
+}
+
+/// The sealed form. Short names: it travels with every request.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sealed<'a> {
+    #[serde(rename = "a", borrow)]
+    access_token: &'a str,
+    #[serde(rename = "r", borrow, default, skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<&'a str>,
+    #[serde(rename = "e")]
+    expires_at: u64,
+}
+
+/// Why a grant cannot be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotWritten {
+    NoRandomness,
+    TooLarge,
+}
+
+impl From<NoRandomness> for NotWritten {
+    fn from(_: NoRandomness) -> Self {
+        Self::NoRandomness
+    }
+}
+
+/// The parts of a grant as a request brought them. Nothing is copied.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parts<'a> {
+    parts: [&'a str; NAMES.len()],
+}
+
+impl<'a> Parts<'a> {
+    /// `None` if the first cookie is missing, has no count, or another part is missing.
+    pub(super) fn read(cookies: &Cookies<'a>) -> Option<Self> {
+        let mut names = NAMES.into_iter();
+        let (count, first) = cookies.single(names.next()?)?.split_once('.')?;
+        let count = (1..=NAMES.len()).find(|n| count == digit(*n))?;
+        let mut parts = [""; NAMES.len()];
+        let mut slots = parts.iter_mut();
+        *slots.next()? = first;
+        for (name, slot) in names.zip(slots).take(count.saturating_sub(1)) {
+            *slot = cookies.single(name)?;
+        }
+        Some(Self { parts })
+    }
+
+    /// Whether the parts make up `text`.
+    pub(super) fn are(&self, text: &str) -> bool {
+        let rest = self
+            .parts
+            .iter()
+            .try_fold(text, |rest, part| rest.strip_prefix(part));
+        rest == Some("")
+    }
+
+    pub(super) fn join(&self) -> String {
+        self.parts.concat()
+    }
+}
+
+fn digit(count: usize) -> &'static str {
+    ["0", "1", "2", "3", "4", "5"]
+        .get(count)
+        .copied()
+        .unwrap_or("")
+}
+
+impl Grant {
+    /// Opens the box of the grant of `session_id`.
+    pub(super) fn open(ring: &KeyRing, session_id: &str, text: &str) -> Option<Self> {
+        let plain = ring.open_box(place(session_id), text)?;
+        let sealed: Sealed<'_> = serde_json::from_slice(&plain).ok()?;
+        Some(Self {
+            access_token: AccessToken::new(sealed.access_token),
+            refresh_token: sealed.refresh_token.map(RefreshToken::new),
+            expires_at: UnixTime(sealed.expires_at),
+        })
+    }
+
+    /// Seals the grant into cookies that live for `max_age`. Cookies of an earlier grant that the
+    /// request brought and this one does not need are taken away.
+    pub(super) fn write(
+        &self,
+        ring: &KeyRing,
+        session_id: &str,
+        max_age: Seconds,
+        present: &Cookies<'_>,
+        random: &mut dyn Random,
+    ) -> Result<Vec<SetCookie>, NotWritten> {
+        let sealed = Sealed {
+            access_token: self.access_token.expose(),
+            refresh_token: self.refresh_token.as_ref().map(RefreshToken::expose),
+            expires_at: self.expires_at.0,
+        };
+        // A structure of strings and numbers always serializes.
+        let plain = Zeroizing::new(serde_json::to_vec(&sealed).map_err(|_| NotWritten::TooLarge)?);
+        let text = ring.seal_box(place(session_id), &plain, random)?;
+        let parts = split(&text).ok_or(NotWritten::TooLarge)?;
+        let count = digit(parts.len());
+        let mut cookies = Vec::with_capacity(NAMES.len());
+        for (index, name) in NAMES.into_iter().enumerate() {
+            match parts.get(index) {
+                Some(part) if index == 0 => {
+                    cookies.push(SetCookie::new(name, format!("{count}.{part}"), max_age));
+                }
+                Some(part) => cookies.push(SetCookie::new(name, (*part).to_owned(), max_age)),
+                None if present.contains(name) => cookies.push(SetCookie::removal(name)),
+                None => {}
+            }
+        }
+        Ok(cookies)
+    }
+
+    /// Takes all cookies of a grant away that the request brought.
+    pub(super) fn remove(present: &Cookies<'_>) -> Vec<SetCookie> {
+        NAMES
+            .into_iter()
+            .filter(|name| present.contains(name))
+            .map(SetCookie::removal)
+            .collect()
+    }
+}
+
+fn place(session_id: &str) -> Place<'_> {
+    let [cookie, ..] = NAMES;
+    Place {
+        purpose: Purpose::Grant,
+        cookie,
+        session_id,
+    }
+}
+
+/// Cuts the text into parts that fit their cookies; `None` if it needs more than there are.
+fn split(text: &str) -> Option<Vec<&str>> {
+    let mut parts = Vec::with_capacity(NAMES.len());
+    let mut rest = text;
+    for (index, name) in NAMES.into_iter().enumerate() {
+        // The count and its dot.
+        let prefix = if index == 0 { 2 } else { 0 };
+        let room = SetCookie::room(name.len()).saturating_sub(prefix);
+        let (part, after) = rest.split_at_checked(room.min(rest.len()))?;
+        parts.push(part);
+        rest = after;
+        if rest.is_empty() {
+            return Some(parts);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_into_no_more_parts_than_there_are_names() {
+        let most: usize = NAMES
+            .into_iter()
+            .map(|name| SetCookie::room(name.len()))
+            .sum::<usize>()
+            - 2;
+        for (length, parts) in [
+            (1, Some(1)),
+            (4_005, Some(1)),
+            (4_100, Some(2)),
+            (most, Some(5)),
+            (most + 1, None),
+        ] {
+            let text = "x".repeat(length);
+            let cut = split(&text);
+            assert_eq!(cut.as_ref().map(Vec::len), parts, "{length}");
+            if let Some(cut) = cut {
+                assert_eq!(cut.concat(), text);
+            }
+        }
+    }
+}

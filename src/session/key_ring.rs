@@ -1,0 +1,166 @@
+//! The keys that seal and open: one derived key per purpose, so that no kind of sealed value can
+//! stand in for another.
+
+use std::fmt;
+
+use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
+use hmac_sha256::HKDF;
+use jwt_simple::prelude::A256KWKey;
+use zeroize::Zeroizing;
+
+/// A key of the configuration.
+#[derive(Clone)]
+pub struct SessionKey {
+    kid: String,
+    bytes: Zeroizing<[u8; 32]>,
+}
+
+impl SessionKey {
+    /// Names a key of 32 bytes. `None` if `kid` is not 1 to 32 letters, digits, `-` or `_`.
+    #[must_use]
+    pub fn new(kid: &str, bytes: Zeroizing<[u8; 32]>) -> Option<Self> {
+        let is_word = |b: u8| b.is_ascii_alphanumeric() || b"-_".contains(&b);
+        let valid = (1..=32).contains(&kid.len()) && kid.bytes().all(is_word);
+        valid.then(|| Self {
+            kid: kid.to_owned(),
+            bytes,
+        })
+    }
+
+    /// The key's public name.
+    #[must_use]
+    pub fn kid(&self) -> &str {
+        &self.kid
+    }
+}
+
+impl fmt::Debug for SessionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionKey({})", self.kid)
+    }
+}
+
+/// What a box is for. A session token is no box, and has a key of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Grant,
+    Login,
+}
+
+impl Purpose {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Grant => "grant",
+            Self::Login => "login",
+        }
+    }
+}
+
+/// One key of the ring, with what is derived from it.
+pub(super) struct Keys {
+    pub(super) kid: String,
+    pub(super) session: A256KWKey,
+    grant: XChaCha20Poly1305,
+    login: XChaCha20Poly1305,
+}
+
+impl Keys {
+    fn derive(key: &SessionKey, site: &str) -> Option<Self> {
+        let root = Zeroizing::new(HKDF::extract(b"bitgate", key.bytes.as_slice()));
+        let derived = |purpose: &str| {
+            let mut out = Zeroizing::new([0_u8; 32]);
+            HKDF::expand(
+                out.as_mut_slice(),
+                root.as_slice(),
+                format!("v1\n{purpose}\n{site}"),
+            );
+            out
+        };
+        let cipher = |purpose: Purpose| {
+            XChaCha20Poly1305::new_from_slice(derived(purpose.as_str()).as_slice()).ok()
+        };
+        let session = A256KWKey::from_bytes(derived("session").as_slice()).ok()?;
+        Some(Self {
+            kid: key.kid.clone(),
+            session: session.with_key_id(&key.kid),
+            grant: cipher(Purpose::Grant)?,
+            login: cipher(Purpose::Login)?,
+        })
+    }
+
+    pub(super) fn cipher(&self, purpose: Purpose) -> &XChaCha20Poly1305 {
+        match purpose {
+            Purpose::Grant => &self.grant,
+            Purpose::Login => &self.login,
+        }
+    }
+}
+
+/// All keys of one site: the first seals, every one opens.
+pub struct KeyRing {
+    site: String,
+    first: Keys,
+    others: Vec<Keys>,
+}
+
+impl KeyRing {
+    /// Derives the keys for `site`, the public origin. `None` if there is no key.
+    #[must_use]
+    pub fn new(site: &str, keys: &[SessionKey]) -> Option<Self> {
+        let mut derived = keys.iter().map(|key| Keys::derive(key, site));
+        let first = derived.next()??;
+        let others = derived.collect::<Option<_>>()?;
+        Some(Self {
+            site: site.to_owned(),
+            first,
+            others,
+        })
+    }
+
+    /// The public origin that the keys belong to.
+    #[must_use]
+    pub fn site(&self) -> &str {
+        &self.site
+    }
+
+    pub(super) fn sealing(&self) -> &Keys {
+        &self.first
+    }
+
+    pub(super) fn named(&self, kid: &str) -> Option<&Keys> {
+        std::iter::once(&self.first)
+            .chain(&self.others)
+            .find(|keys| keys.kid == kid)
+    }
+}
+
+impl fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kids = std::iter::once(&self.first)
+            .chain(&self.others)
+            .map(|keys| &keys.kid);
+        f.debug_list().entries(kids).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kid_is_a_short_word() {
+        let key = |kid: &str| SessionKey::new(kid, Zeroizing::new([7; 32]));
+        assert!(key("2026-11").is_some());
+        let long = "a".repeat(33);
+        for kid in ["", "a.b", "a b", "a\nb", "\u{e9}", long.as_str()] {
+            assert!(key(kid).is_none(), "{kid:?}");
+        }
+    }
+
+    #[test]
+    fn no_key_shows_in_debug_output() {
+        let key = SessionKey::new("k", Zeroizing::new([7; 32])).unwrap();
+        let ring = KeyRing::new("https://a.test", std::slice::from_ref(&key)).unwrap();
+        assert_eq!(format!("{key:?} {ring:?}"), r#"SessionKey(k) ["k"]"#);
+    }
+}

@@ -1,0 +1,256 @@
+//! The one way to write a session into cookies and to read it back.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::rc::Rc;
+
+use crate::host::{NoRandomness, Random};
+use crate::http::{Cookies, SetCookie};
+use crate::session::cache::VerifiedSessions;
+use crate::session::grant::{NotWritten, Parts};
+use crate::session::{CLOCK_SKEW_SECONDS, Grant, KeyRing, Session};
+use crate::time::{Seconds, UnixTime};
+
+/// The cookie of the session token.
+const NAME: &str = "__Host-bitgate";
+
+/// A session in use is sealed again when this part of the idle timeout has passed.
+const SLIDES_PER_IDLE_TIMEOUT: u64 = 10;
+
+/// How long sessions live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetimes {
+    /// From sign-in; no use can move it.
+    pub max_age: Seconds,
+    /// From the last use.
+    pub idle_timeout: Seconds,
+}
+
+/// A session with its grant, both opened.
+#[derive(Debug)]
+pub struct SignedIn {
+    /// Who, and since when.
+    pub session: Session,
+    /// Their tokens.
+    pub grant: Grant,
+    /// The sealed session that follows this one, so that parallel requests get the same.
+    successor: RefCell<Option<(UnixTime, String)>>,
+}
+
+/// Why a request has no session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absence {
+    /// There was one: it was idle for too long, too old, or its access token has ended.
+    Expired,
+    /// No cookies of a session, or ones that do not open. An unreadable cookie is an absent one.
+    Missing,
+}
+
+/// Why a session cannot be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotIssued {
+    /// The host had no random bytes.
+    NoRandomness,
+    /// The tokens do not fit the five cookies of a grant.
+    TooLarge,
+}
+
+/// Sessions of one site and one client.
+pub struct SessionStore {
+    ring: KeyRing,
+    client_id: String,
+    lifetimes: Lifetimes,
+    verified: RefCell<VerifiedSessions>,
+}
+
+impl SessionStore {
+    /// A store without anything remembered.
+    #[must_use]
+    pub fn new(ring: KeyRing, client_id: &str, lifetimes: Lifetimes) -> Self {
+        let verified = RefCell::new(VerifiedSessions::new());
+        Self {
+            ring,
+            client_id: client_id.to_owned(),
+            lifetimes,
+            verified,
+        }
+    }
+
+    /// The keys, for the other things that are sealed.
+    #[must_use]
+    pub fn ring(&self) -> &KeyRing {
+        &self.ring
+    }
+
+    /// The live session that the cookies carry.
+    ///
+    /// # Errors
+    /// [`Absence`] says whether there was one.
+    pub fn open(&self, cookies: &Cookies<'_>, now: UnixTime) -> Result<Rc<SignedIn>, Absence> {
+        let token = cookies.single(NAME).ok_or(Absence::Missing)?;
+        let parts = Parts::read(cookies).ok_or(Absence::Missing)?;
+        let known = self.verified.borrow_mut().find(token, &parts);
+        let signed_in = match known {
+            Some(signed_in) => signed_in,
+            None => self.verify(token, &parts).ok_or(Absence::Missing)?,
+        };
+        signed_in.liveness(self.lifetimes, now)?;
+        Ok(signed_in)
+    }
+
+    fn verify(&self, token: &str, parts: &Parts<'_>) -> Option<Rc<SignedIn>> {
+        let session = Session::open(&self.ring, &self.client_id, token)?;
+        let text = parts.join();
+        let grant = Grant::open(&self.ring, &session.id, &text)?;
+        let signed_in = Rc::new(SignedIn {
+            session,
+            grant,
+            successor: RefCell::new(None),
+        });
+        self.verified
+            .borrow_mut()
+            .keep(token, text, Rc::clone(&signed_in));
+        Some(signed_in)
+    }
+
+    /// Starts a session now, and gives the cookies that carry it.
+    ///
+    /// # Errors
+    /// [`NotIssued`].
+    pub fn issue(
+        &self,
+        identity: crate::identity::Identity,
+        grant: &Grant,
+        present: &Cookies<'_>,
+        now: UnixTime,
+        random: &mut dyn Random,
+    ) -> Result<Vec<SetCookie>, NotIssued> {
+        let session = Session {
+            id: Session::generate_id(random)?,
+            identity,
+            issued_at: now,
+            expires_at: now.plus(self.lifetimes.max_age),
+            seen_at: now,
+        };
+        let max_age = self.lifetimes.max_age;
+        let token = session.seal(&self.ring, &self.client_id, random)?;
+        let mut cookies = vec![SetCookie::new(NAME, token, max_age)];
+        cookies.extend(grant.write(&self.ring, &session.id, max_age, present, random)?);
+        Ok(cookies)
+    }
+
+    /// The cookie that moves the idle timeout, once per tenth of it; `None` if there is nothing to
+    /// move, or no random bytes to seal it with: the next request will try again.
+    pub fn slide(
+        &self,
+        signed_in: &SignedIn,
+        now: UnixTime,
+        random: &mut dyn Random,
+    ) -> Option<SetCookie> {
+        let step = self.lifetimes.idle_timeout.part(SLIDES_PER_IDLE_TIMEOUT);
+        let session = &signed_in.session;
+        if now.since(session.seen_at) < step.max(Seconds(1)) {
+            return None;
+        }
+        let remaining = session.expires_at.since(now);
+        let mut successor = signed_in.successor.borrow_mut();
+        if let Some((sealed_at, token)) = successor.as_ref()
+            && now.since(*sealed_at) < step.max(Seconds(1))
+        {
+            return Some(SetCookie::new(NAME, token.clone(), remaining));
+        }
+        let next = Session {
+            seen_at: now,
+            ..session.clone()
+        };
+        let token = next.seal(&self.ring, &self.client_id, random).ok()?;
+        *successor = Some((now, token.clone()));
+        Some(SetCookie::new(NAME, token, remaining))
+    }
+
+    /// Takes the session's cookies away that the request brought.
+    #[must_use]
+    pub fn remove(&self, present: &Cookies<'_>) -> Vec<SetCookie> {
+        let token = present.contains(NAME).then(|| SetCookie::removal(NAME));
+        token.into_iter().chain(Grant::remove(present)).collect()
+    }
+}
+
+impl SignedIn {
+    fn liveness(&self, lifetimes: Lifetimes, now: UnixTime) -> Result<(), Absence> {
+        let Session {
+            issued_at,
+            expires_at,
+            seen_at,
+            ..
+        } = &self.session;
+        // Sealed by an instance whose clock is ahead, but not by much.
+        let skew = Seconds(CLOCK_SKEW_SECONDS);
+        if now.plus(skew) < *issued_at || now.plus(skew) < *seen_at {
+            return Err(Absence::Missing);
+        }
+        // The configuration may have become stricter since.
+        let ends = [
+            *expires_at,
+            issued_at.plus(lifetimes.max_age),
+            seen_at.plus(lifetimes.idle_timeout),
+            self.grant.expires_at,
+        ];
+        if ends.iter().any(|end| now >= *end) {
+            Err(Absence::Expired)
+        } else {
+            Ok(())
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn for_tests() -> Rc<Self> {
+        let identity = crate::identity::Identity {
+            account_id: "a".to_owned(),
+            email: None,
+            nickname: None,
+        };
+        let (zero, id) = (UnixTime(0), String::new());
+        let session = Session {
+            id,
+            identity,
+            issued_at: zero,
+            expires_at: zero,
+            seen_at: zero,
+        };
+        let access_token = crate::oauth::AccessToken::new("t");
+        let grant = Grant {
+            access_token,
+            refresh_token: None,
+            expires_at: zero,
+        };
+        Rc::new(Self {
+            session,
+            grant,
+            successor: RefCell::new(None),
+        })
+    }
+}
+
+impl From<NoRandomness> for NotIssued {
+    fn from(_: NoRandomness) -> Self {
+        Self::NoRandomness
+    }
+}
+
+impl From<NotWritten> for NotIssued {
+    fn from(error: NotWritten) -> Self {
+        match error {
+            NotWritten::NoRandomness => Self::NoRandomness,
+            NotWritten::TooLarge => Self::TooLarge,
+        }
+    }
+}
+
+impl fmt::Debug for SessionStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionStore")
+            .field("ring", &self.ring)
+            .finish_non_exhaustive()
+    }
+}
