@@ -34,6 +34,7 @@ pub mod http;
 pub mod identity;
 pub mod json;
 pub mod oauth;
+pub mod policy;
 pub mod secret;
 pub mod session;
 pub mod time;

@@ -1,0 +1,7 @@
+//! Who may do what: rules over method and normalised path. First match wins; no match is refused.
+
+mod rule;
+mod template;
+
+pub use rule::{Allow, Inject, Policy, Rule};
+pub use template::{PathTemplate, TemplateError};
