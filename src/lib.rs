@@ -29,6 +29,7 @@
 //! [`json`], [`identity`], [`host`]), [`http`], [`oauth`], [`session`] and [`policy`],
 //! [`bitbucket`], [`config`], [`gate`], and the adapter.
 
+pub mod bitbucket;
 pub mod host;
 pub mod http;
 pub mod identity;

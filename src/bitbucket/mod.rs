@@ -1,0 +1,65 @@
+//! Everything that is known about Bitbucket Cloud: addresses, answers, and where it departs from
+//! the RFCs.
+
+mod scope;
+mod token;
+mod user;
+
+pub use scope::Scopes;
+pub use token::{AUTHORIZE_PATH, Granted, token_call};
+pub use user::{Account, InvalidAnswer, emails_call, read_emails, read_user, user_call};
+
+use crate::http::{Call, HeaderValue};
+use crate::oauth::{AccessToken, bearer_authorization};
+use crate::time::Seconds;
+
+/// One of Bitbucket's two hosts, as the configuration says how to reach it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The cluster's name in Envoy.
+    pub cluster: String,
+    /// `https`, or `http` for a loopback host.
+    pub scheme: &'static str,
+    /// Host, and port unless it is the scheme's own.
+    pub authority: String,
+    /// Until then the whole answer must be there.
+    pub timeout: Seconds,
+}
+
+impl Endpoint {
+    /// The origin, without a slash at its end.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        format!("{}://{}", self.scheme, self.authority)
+    }
+
+    fn call(&self, method: &'static str, path: &str) -> Call {
+        Call {
+            cluster: self.cluster.clone(),
+            method,
+            scheme: self.scheme,
+            authority: self.authority.clone(),
+            path: path.to_owned(),
+            headers: vec![
+                ("accept", HeaderValue::fixed("application/json")),
+                (
+                    "user-agent",
+                    HeaderValue::fixed(concat!("bitgate/", env!("CARGO_PKG_VERSION"))),
+                ),
+            ],
+            body: Vec::new(),
+            timeout: self.timeout,
+        }
+    }
+
+    /// A question to the API. The token goes into the header and nowhere else: since May 2026
+    /// Bitbucket refuses it in a query or a body.
+    fn api_call(&self, path: &str, token: &AccessToken) -> Call {
+        let mut call = self.call("GET", path);
+        // A token that is no header value was refused when it was read.
+        if let Some(value) = bearer_authorization(token) {
+            call.headers.push(("authorization", value));
+        }
+        call
+    }
+}

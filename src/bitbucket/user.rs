@@ -1,0 +1,273 @@
+//! Who a token belongs to: `/2.0/user` and `/2.0/user/emails`.
+
+use std::fmt;
+
+use crate::bitbucket::Endpoint;
+use crate::http::{Call, Reply};
+use crate::identity::Identity;
+use crate::json::Json;
+use crate::oauth::AccessToken;
+
+/// Asks who the token belongs to. Needs the scope `account`.
+#[must_use]
+pub fn user_call(api: &Endpoint, token: &AccessToken) -> Call {
+    api.api_call("/2.0/user", token)
+}
+
+/// Asks for their e-mail addresses. Needs the scope `email`. One page is enough: it holds up to
+/// 100, and only one of a person's addresses is primary.
+#[must_use]
+pub fn emails_call(api: &Endpoint, token: &AccessToken) -> Call {
+    api.api_call("/2.0/user/emails?pagelen=100", token)
+}
+
+/// What `/2.0/user` said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Atlassian's id of the account, the same in all its products and never reassigned.
+    pub account_id: String,
+    /// What they call themselves; neither unique nor stable.
+    pub nickname: Option<String>,
+}
+
+impl Account {
+    /// The identity, with the address that [`read_emails`] found.
+    #[must_use]
+    pub fn with_email(self, email: Option<String>) -> Identity {
+        Identity {
+            account_id: self.account_id,
+            email,
+            nickname: self.nickname,
+        }
+    }
+}
+
+/// Why an answer of the API is of no use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InvalidAnswer {
+    /// Bitbucket refuses, with this status.
+    Denied(u16),
+    /// An answer of another shape; the part that is wrong.
+    Malformed(&'static str),
+    /// A status that says that it cannot answer now.
+    Unavailable(u16),
+    /// No answer at all.
+    NoAnswer(Reply),
+}
+
+fn document(reply: Reply) -> Result<Json, InvalidAnswer> {
+    let (status, media_type, body) = match reply {
+        Reply::Answer {
+            status,
+            media_type,
+            body,
+        } => (status, media_type, body),
+        Reply::TimedOut | Reply::TooLarge | Reply::Unreachable => {
+            return Err(InvalidAnswer::NoAnswer(reply));
+        }
+    };
+    match status {
+        200 if media_type == "application/json" => {
+            Json::parse_strict(&body).ok_or(InvalidAnswer::Malformed("body"))
+        }
+        200 => Err(InvalidAnswer::Malformed("content-type")),
+        401 | 403 | 404 | 410 => Err(InvalidAnswer::Denied(status)),
+        status => Err(InvalidAnswer::Unavailable(status)),
+    }
+}
+
+/// Reads the answer to [`user_call`].
+///
+/// # Errors
+/// [`InvalidAnswer`]. An account that is not an active person's is [`InvalidAnswer::Denied`]: a
+/// bot cannot sign in.
+pub fn read_user(reply: Reply) -> Result<Account, InvalidAnswer> {
+    let document = document(reply)?;
+    let text = |name| document.member(name).and_then(Json::as_str);
+    let is_person = text("type") == Some("user");
+    let is_active = matches!(text("account_status"), None | Some("active"));
+    if !is_person || !is_active {
+        return Err(InvalidAnswer::Denied(200));
+    }
+    let account_id = text("account_id").filter(|id| is_account_id(id));
+    let account_id = account_id
+        .ok_or(InvalidAnswer::Malformed("account_id"))?
+        .to_owned();
+    let nickname = text("nickname").or_else(|| text("display_name"));
+    let nickname = nickname.map(|name| name.chars().filter(|c| !c.is_control()).take(64).collect());
+    Ok(Account {
+        account_id,
+        nickname,
+    })
+}
+
+/// Reads the answer to [`emails_call`]: the primary address, if it is confirmed. An address that
+/// is not confirmed may be anybody's.
+///
+/// # Errors
+/// [`InvalidAnswer`].
+pub fn read_emails(reply: Reply) -> Result<Option<String>, InvalidAnswer> {
+    let document = document(reply)?;
+    let values = document.member("values").and_then(Json::as_array);
+    let values = values.ok_or(InvalidAnswer::Malformed("values"))?;
+    let holds = |row: &Json, name| row.member(name).and_then(Json::as_bool) == Some(true);
+    let mut primary = values
+        .iter()
+        .filter(|row| holds(row, "is_primary") && holds(row, "is_confirmed"));
+    let Some(row) = primary.next() else {
+        return Ok(None);
+    };
+    // Two primary addresses: nobody knows which.
+    if primary.next().is_some() {
+        return Err(InvalidAnswer::Malformed("is_primary"));
+    }
+    let email = row
+        .member("email")
+        .and_then(Json::as_str)
+        .filter(|text| is_email(text));
+    email
+        .map(|text| Some(text.to_owned()))
+        .ok_or(InvalidAnswer::Malformed("email"))
+}
+
+/// What goes into headers and into keys: visible ASCII of a bounded length. Atlassian's ids have
+/// 24 to 43 characters.
+fn is_account_id(text: &str) -> bool {
+    (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic() && b != b',')
+}
+
+/// One `@` between visible ASCII, at most the 254 bytes of RFC 5321.
+fn is_email(text: &str) -> bool {
+    let visible = text.len() <= 254 && text.bytes().all(|b| b.is_ascii_graphic() && b != b',');
+    let parts = text.split_once('@');
+    visible && parts.is_some_and(|(a, b)| !a.is_empty() && !b.is_empty() && !b.contains('@'))
+}
+
+impl fmt::Display for InvalidAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Denied(status) => {
+                write!(f, "expected an active person, but found status {status}")
+            }
+            Self::Malformed(part) => write!(f, "expected an answer, but found another {part}"),
+            Self::Unavailable(status) => write!(f, "expected an answer, but found status {status}"),
+            Self::NoAnswer(reply) => write!(f, "expected an answer, but found {reply:?}"),
+        }
+    }
+}
+
+impl std::error::Error for InvalidAnswer {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(body: &str) -> Reply {
+        let body = body.as_bytes().to_vec();
+        Reply::Answer {
+            status: 200,
+            media_type: "application/json".to_owned(),
+            body,
+        }
+    }
+
+    #[test]
+    fn only_an_active_person_is_read() {
+        let account = read_user(json(
+            r#"{"type":"user","account_id":"557058:a","nickname":"ad\u0000a","account_status":"active"}"#,
+        ));
+        let nickname = Some("ada".to_owned());
+        assert_eq!(
+            account,
+            Ok(Account {
+                account_id: "557058:a".to_owned(),
+                nickname
+            })
+        );
+        let table = [
+            (
+                r#"{"type":"app_user","account_id":"a"}"#,
+                InvalidAnswer::Denied(200),
+            ),
+            (
+                r#"{"type":"user","account_id":"a","account_status":"closed"}"#,
+                InvalidAnswer::Denied(200),
+            ),
+            (r#"{"account_id":"a"}"#, InvalidAnswer::Denied(200)),
+            (r#"{"type":"user"}"#, InvalidAnswer::Malformed("account_id")),
+            (
+                r#"{"type":"user","account_id":""}"#,
+                InvalidAnswer::Malformed("account_id"),
+            ),
+            (
+                r#"{"type":"user","account_id":"a\r\nx: y"}"#,
+                InvalidAnswer::Malformed("account_id"),
+            ),
+            (
+                r#"{"type":"user","account_id":7}"#,
+                InvalidAnswer::Malformed("account_id"),
+            ),
+            (
+                r#"{"type":"user","account_id":"a","account_id":"b"}"#,
+                InvalidAnswer::Malformed("body"),
+            ),
+            ("", InvalidAnswer::Malformed("body")),
+        ];
+        for (body, error) in table {
+            assert_eq!(read_user(json(body)), Err(error), "{body}");
+        }
+    }
+
+    #[test]
+    fn refusals_and_outages_are_kept_apart() {
+        let reply = |status| Reply::Answer {
+            status,
+            media_type: String::new(),
+            body: Vec::new(),
+        };
+        assert_eq!(read_user(reply(401)), Err(InvalidAnswer::Denied(401)));
+        assert_eq!(
+            read_user(reply(200)),
+            Err(InvalidAnswer::Malformed("content-type"))
+        );
+        for status in [302, 429, 500, 503] {
+            assert_eq!(
+                read_user(reply(status)),
+                Err(InvalidAnswer::Unavailable(status))
+            );
+        }
+        assert_eq!(
+            read_user(Reply::TimedOut),
+            Err(InvalidAnswer::NoAnswer(Reply::TimedOut))
+        );
+    }
+
+    #[test]
+    fn only_the_primary_and_confirmed_address_counts() {
+        let row = |email: &str, primary: bool, confirmed: bool| {
+            format!(r#"{{"email":"{email}","is_primary":{primary},"is_confirmed":{confirmed}}}"#)
+        };
+        let emails =
+            |rows: &[String]| read_emails(json(&format!(r#"{{"values":[{}]}}"#, rows.join(","))));
+        let other = row("o@x.test", false, true);
+        assert_eq!(
+            emails(&[other.clone(), row("a@x.test", true, true)]),
+            Ok(Some("a@x.test".to_owned()))
+        );
+        assert_eq!(
+            emails(&[other.clone(), row("a@x.test", true, false)]),
+            Ok(None)
+        );
+        assert_eq!(emails(&[]), Ok(None));
+        let both = [row("a@x.test", true, true), row("b@x.test", true, true)];
+        assert_eq!(emails(&both), Err(InvalidAnswer::Malformed("is_primary")));
+        for email in ["a", "@x", "a@", "a@b@c", "a b@c", "a,b@c", "\\u00e9@c"] {
+            let answer = emails(&[row(email, true, true)]);
+            assert_eq!(answer, Err(InvalidAnswer::Malformed("email")), "{email}");
+        }
+        assert_eq!(
+            read_emails(json("[]")),
+            Err(InvalidAnswer::Malformed("values"))
+        );
+    }
+}
