@@ -30,6 +30,7 @@
 //! [`bitbucket`], [`config`], [`gate`], and the adapter.
 
 pub mod bitbucket;
+pub mod config;
 pub mod host;
 pub mod http;
 pub mod identity;

@@ -1,0 +1,111 @@
+//! The section `bitbucket`.
+
+use crate::bitbucket::{Endpoint, Scopes};
+use crate::config::Bitbucket;
+use crate::config::reader::{Node, Reader, quoted};
+use crate::oauth::{ClientCredentials, ClientSecret};
+use crate::time::Seconds;
+
+const TIMEOUT: Seconds = Seconds(5);
+
+impl Reader<'_> {
+    pub(super) fn bitbucket(&self, node: &Node<'_>, inline_allowed: bool) -> Option<Bitbucket> {
+        let known = ["client_id", "client_secret", "scopes", "web", "api"];
+        let section = self.object(node, &known)?;
+        let id = self
+            .required(&section, "client_id")
+            .and_then(|node| self.client_id(&node));
+        let secret = self
+            .required(&section, "client_secret")
+            .and_then(|node| self.secret(&node, inline_allowed));
+        let scopes = self
+            .required(&section, "scopes")
+            .and_then(|node| self.scopes(&node));
+        let web = self
+            .required(&section, "web")
+            .and_then(|node| self.endpoint(&node, "bitbucket.org"));
+        let api = self
+            .required(&section, "api")
+            .and_then(|node| self.endpoint(&node, "api.bitbucket.org"));
+        let client = ClientCredentials {
+            id: id?,
+            secret: ClientSecret::new(secret?.as_str()),
+        };
+        Some(Bitbucket {
+            client,
+            scopes: scopes?,
+            web: web?,
+            api: api?,
+        })
+    }
+
+    fn client_id(&self, node: &Node<'_>) -> Option<String> {
+        let text = self.string(node)?;
+        let valid = (1..=256).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+        if !valid {
+            self.wrong(
+                &node.path,
+                "expected the key of an OAuth consumer",
+                &quoted(text),
+            );
+        }
+        valid.then(|| text.to_owned())
+    }
+
+    fn scopes(&self, node: &Node<'_>) -> Option<Scopes> {
+        let mut names = Vec::new();
+        for item in self.list(node)? {
+            let name = self.string(&item)?;
+            let is_scope = |b: u8| b.is_ascii_lowercase() || b == b':' || b == b'-';
+            if name.is_empty() || !name.bytes().all(is_scope) {
+                self.wrong(
+                    &item.path,
+                    "expected a scope such as \"account\"",
+                    &quoted(name),
+                );
+            }
+            names.push(name.to_owned());
+        }
+        let scopes = Scopes::new(names);
+        // Without it nobody can be told apart: /2.0/user needs it.
+        if !scopes.allow("account") {
+            self.wrong(
+                &node.path,
+                "expected the scope \"account\" among them",
+                "none",
+            );
+        }
+        Some(scopes)
+    }
+
+    fn endpoint(&self, node: &Node<'_>, host: &str) -> Option<Endpoint> {
+        let section = self.object(node, &["cluster", "url", "timeout"])?;
+        let cluster = self
+            .required(&section, "cluster")
+            .and_then(|node| self.cluster(&node));
+        let url = match section.member("url") {
+            Some(node) => self.endpoint_url(&node),
+            None => Some(("https", host.to_owned())),
+        };
+        let timeout = match section.member("timeout") {
+            Some(node) => self.duration(&node, Seconds(1), Seconds(60)),
+            None => Some(TIMEOUT),
+        };
+        let (scheme, authority) = url?;
+        Some(Endpoint {
+            cluster: cluster?,
+            scheme,
+            authority,
+            timeout: timeout?,
+        })
+    }
+
+    fn cluster(&self, node: &Node<'_>) -> Option<String> {
+        let text = self.string(node)?;
+        let valid = (1..=256).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+        if !valid {
+            self.wrong(&node.path, "expected the name of a cluster", &quoted(text));
+        }
+        valid.then(|| text.to_owned())
+    }
+}

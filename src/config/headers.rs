@@ -1,0 +1,212 @@
+//! The section `identity_headers`: what the upstream may trust.
+
+use crate::config::reader::{Node, Reader, quoted, shown};
+
+/// Something that is known about who acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// The provider's stable id of the account.
+    AccountId,
+    /// The primary and confirmed e-mail address.
+    Email,
+    /// The groups, separated by commas.
+    Groups,
+    /// What they call themselves.
+    Nickname,
+    /// `person`, `pipeline` or `bot`.
+    Principal,
+    /// The id of the request, as in our log lines and pages.
+    RequestId,
+}
+
+const FACTS: [(&str, Fact); 6] = [
+    ("account_id", Fact::AccountId),
+    ("email", Fact::Email),
+    ("groups", Fact::Groups),
+    ("nickname", Fact::Nickname),
+    ("principal", Fact::Principal),
+    ("request_id", Fact::RequestId),
+];
+
+const DEFAULTS: [(&str, Fact); 5] = [
+    ("x-forwarded-user", Fact::AccountId),
+    ("x-forwarded-email", Fact::Email),
+    ("x-forwarded-groups", Fact::Groups),
+    ("x-bitgate-principal", Fact::Principal),
+    ("x-bitgate-request-id", Fact::RequestId),
+];
+
+/// Headers with a meaning of their own: to routing, to Envoy, or to the credential.
+const RESERVED: [&str; 22] = [
+    "authorization",
+    "connection",
+    "content-length",
+    "content-type",
+    "cookie",
+    "expect",
+    "forwarded",
+    "host",
+    "keep-alive",
+    "origin",
+    "range",
+    "referer",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-request-id",
+];
+
+const RESERVED_PREFIXES: [&str; 4] = ["x-envoy-", "proxy-", "sec-", "access-control-"];
+
+/// Header names and what they say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityHeaders {
+    headers: Vec<(String, Fact)>,
+}
+
+impl Default for IdentityHeaders {
+    fn default() -> Self {
+        Self {
+            headers: DEFAULTS
+                .map(|(name, fact)| (name.to_owned(), fact))
+                .to_vec(),
+        }
+    }
+}
+
+impl IdentityHeaders {
+    /// The headers to set.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Fact)> {
+        self.headers
+            .iter()
+            .map(|(name, fact)| (name.as_str(), *fact))
+    }
+
+    /// Whether a client's header of this name is taken away: one of ours in any spelling that an
+    /// upstream may read as ours. Several servers turn `_` and `.` into `-` or the other way. The
+    /// default names count even where others are configured, and so does all of `x-bitgate-`.
+    #[must_use]
+    pub fn manages(&self, name: &str) -> bool {
+        let ours = self.headers.iter().map(|(ours, _)| ours.as_str());
+        let mut ours = ours.chain(DEFAULTS.iter().map(|(ours, _)| *ours));
+        ours.any(|ours| same_spelling(ours, name)) || has_spelled_prefix(name, "x-bitgate-")
+    }
+}
+
+fn folded(byte: u8) -> u8 {
+    match byte {
+        b'_' | b'.' => b'-',
+        byte => byte.to_ascii_lowercase(),
+    }
+}
+
+fn same_spelling(a: &str, b: &str) -> bool {
+    a.len() == b.len()
+        && a.bytes()
+            .zip(b.bytes())
+            .all(|(a, b)| folded(a) == folded(b))
+}
+
+fn has_spelled_prefix(name: &str, prefix: &str) -> bool {
+    name.get(..prefix.len())
+        .is_some_and(|head| same_spelling(head, prefix))
+}
+
+impl Reader<'_> {
+    pub(super) fn identity_headers(&self, node: &Node<'_>) -> Option<IdentityHeaders> {
+        let mut headers: Vec<(String, Fact)> = Vec::new();
+        for name in self.distinct_names(node)? {
+            // The name is part of the path, so what is not a name is shown as one line.
+            let path = node.path_of(&shown(name));
+            if !is_lower_case_token(name) {
+                self.wrong(&path, "expected a header name in lower case", &quoted(name));
+            } else if is_reserved(name) {
+                self.wrong(
+                    &path,
+                    "expected a name without another meaning",
+                    &quoted(name),
+                );
+            } else if headers.iter().any(|(other, _)| same_spelling(other, name)) {
+                self.wrong(&path, "expected each header once", "another spelling of it");
+            }
+            let Some(member) = node.member(name) else {
+                continue;
+            };
+            let Some(fact) = self.word(
+                &Node {
+                    path: path.clone(),
+                    ..member
+                },
+                &FACTS,
+            ) else {
+                continue;
+            };
+            if fact == Fact::Nickname {
+                self.warn(
+                    &path,
+                    "a nickname is neither unique nor stable: show it, but never decide by it",
+                );
+            }
+            headers.push((name.to_owned(), fact));
+        }
+        Some(IdentityHeaders { headers })
+    }
+}
+
+/// `token` of RFC 9110 section 5.6.2 in lower case.
+fn is_lower_case_token(name: &str) -> bool {
+    let is_token =
+        |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&b);
+    (1..=64).contains(&name.len()) && name.bytes().all(is_token)
+}
+
+fn is_reserved(name: &str) -> bool {
+    RESERVED
+        .iter()
+        .any(|reserved| same_spelling(reserved, name))
+        || RESERVED_PREFIXES
+            .iter()
+            .any(|prefix| has_spelled_prefix(name, prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_a_managed_header_is_ours() {
+        let headers = IdentityHeaders {
+            headers: vec![("x-user".to_owned(), Fact::AccountId)],
+        };
+        for name in [
+            "x-user",
+            "x_user",
+            "X-User",
+            "x.user",
+            "x-forwarded-user",
+            "x_forwarded_user",
+            "x-forwarded_email",
+            "x-bitgate-principal",
+            "x_bitgate-anything",
+            "X-BITGATE-",
+        ] {
+            assert!(headers.manages(name), "{name}");
+        }
+        for name in [
+            "x-users",
+            "user",
+            "x-forwarded-for",
+            "x-bitgat",
+            "x\u{e9}bitgate-a",
+            "",
+        ] {
+            assert!(!headers.manages(name), "{name}");
+        }
+    }
+}

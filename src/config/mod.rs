@@ -1,0 +1,133 @@
+//! The configuration: checked once, as a whole, before the first request. What is in a [`Config`]
+//! needs no second look.
+
+mod bitbucket;
+mod headers;
+mod reader;
+mod rules;
+mod session;
+mod text;
+
+pub use headers::{Fact, IdentityHeaders};
+pub use reader::{Environment, Problem};
+
+use crate::bitbucket::{Endpoint, Scopes};
+use crate::config::reader::Reader;
+use crate::json::Json;
+use crate::oauth::ClientCredentials;
+use crate::policy::Policy;
+use crate::session::{Lifetimes, SessionKey};
+
+/// The configuration of one site.
+#[derive(Debug)]
+pub struct Config {
+    /// The origin that people see.
+    pub public: PublicOrigin,
+    /// Bitbucket, and who we are there.
+    pub bitbucket: Bitbucket,
+    /// The session keys, at least one; the first seals.
+    pub keys: Vec<SessionKey>,
+    /// How long sessions live.
+    pub lifetimes: Lifetimes,
+    /// What the upstream gets to know.
+    pub identity_headers: IdentityHeaders,
+    /// Who may do what.
+    pub policy: Policy,
+    /// What an operator should know although it is allowed.
+    pub warnings: Vec<Problem>,
+}
+
+/// `public_url`: scheme, host and port of the site.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicOrigin {
+    /// As RFC 6454 section 6.2 writes it: no port where it is the scheme's own, no slash.
+    pub origin: String,
+    /// Host and port as a browser sends them.
+    pub authority: String,
+    /// The scheme's own port, which a client may name: 80 or 443.
+    pub default_port: Option<u16>,
+    /// Whether only this machine can reach it.
+    pub is_loopback: bool,
+}
+
+/// The section `bitbucket`.
+#[derive(Debug)]
+pub struct Bitbucket {
+    /// Id and secret of the OAuth consumer.
+    pub client: ClientCredentials,
+    /// As ticked on the consumer.
+    pub scopes: Scopes,
+    /// The host with the authorization and token endpoints.
+    pub web: Endpoint,
+    /// The host with the API.
+    pub api: Endpoint,
+}
+
+impl PublicOrigin {
+    /// Whether a request to `authority` is meant for the site.
+    #[must_use]
+    pub fn is_authority(&self, authority: &str) -> bool {
+        if authority == self.authority {
+            return true;
+        }
+        let Some(port) = self.default_port else {
+            return false;
+        };
+        let named = authority.strip_prefix(self.authority.as_str());
+        named.and_then(|rest| rest.strip_prefix(':')) == Some(port.to_string().as_str())
+    }
+}
+
+impl Config {
+    /// Reads the configuration.
+    ///
+    /// # Errors
+    /// Every [`Problem`] that it has, sorted by path.
+    pub fn parse(text: &[u8], environment: &Environment<'_>) -> Result<Self, Vec<Problem>> {
+        let json = Json::parse(text).map_err(|error| vec![Problem::syntax(text, &error)])?;
+        let reader = Reader::new(environment);
+        let config = reader.read(&json);
+        reader.finish(config)
+    }
+}
+
+impl Reader<'_> {
+    fn read(&self, json: &Json) -> Option<Config> {
+        let known = [
+            "public_url",
+            "bitbucket",
+            "session",
+            "identity_headers",
+            "rules",
+        ];
+        let root = self.root(json, &known)?;
+        let public = self
+            .required(&root, "public_url")
+            .and_then(|node| self.public_url(&node));
+        // Inline secrets are for a machine of one's own. An unreadable address has been reported.
+        let is_loopback = public.as_ref().is_none_or(|public| public.is_loopback);
+        let bitbucket = self
+            .required(&root, "bitbucket")
+            .and_then(|node| self.bitbucket(&node, is_loopback));
+        let session = self
+            .required(&root, "session")
+            .and_then(|node| self.session(&node, is_loopback));
+        let identity_headers = match root.member("identity_headers") {
+            Some(node) => self.identity_headers(&node),
+            None => Some(IdentityHeaders::default()),
+        };
+        let rules = self
+            .required(&root, "rules")
+            .and_then(|node| self.rules(&node));
+        let (keys, lifetimes) = session?;
+        Some(Config {
+            public: public?,
+            bitbucket: bitbucket?,
+            keys,
+            lifetimes,
+            identity_headers: identity_headers?,
+            policy: Policy { rules: rules? },
+            warnings: self.warnings(),
+        })
+    }
+}

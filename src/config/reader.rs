@@ -1,0 +1,247 @@
+//! Reading a JSON tree while gathering everything that is wrong with it.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use crate::json::Json;
+
+/// Looks up an environment variable of the module.
+pub type Environment<'a> = dyn Fn(&str) -> Option<String> + 'a;
+
+/// Something that is wrong with the configuration, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Like `rules[2].match.path`; `configuration` for the whole.
+    pub path: String,
+    /// *expected X, but found Y*; never a secret.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.message)
+    }
+}
+
+impl Problem {
+    pub(super) fn syntax(text: &[u8], error: &serde_json::Error) -> Self {
+        let (line, column) = (error.line(), error.column());
+        let found = if text.is_empty() {
+            "nothing".to_owned()
+        } else {
+            format!("a mistake in line {line}, column {column}")
+        };
+        let message =
+            format!("expected a JSON document as google.protobuf.StringValue, but found {found}");
+        Self {
+            path: "configuration".to_owned(),
+            message,
+        }
+    }
+
+    /// Numbers in a path in their own order: rule 10 comes after rule 9.
+    fn sort_key(&self) -> (String, String) {
+        let mut key = String::new();
+        let mut digits = String::new();
+        for c in self.path.chars().chain(['\0']) {
+            if c.is_ascii_digit() {
+                digits.push(c);
+                continue;
+            }
+            if !digits.is_empty() {
+                key.push_str(&format!("{digits:0>12}"));
+                digits.clear();
+            }
+            key.push(c);
+        }
+        (key, self.message.clone())
+    }
+}
+
+/// A value and where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct Node<'j> {
+    pub(super) json: &'j Json,
+    pub(super) path: String,
+}
+
+impl<'j> Node<'j> {
+    /// A member of an object; absent and other values have none.
+    pub(super) fn member(&self, name: &str) -> Option<Self> {
+        let json: &'j Json = self.json.member(name)?;
+        Some(Self {
+            json,
+            path: self.path_of(name),
+        })
+    }
+
+    pub(super) fn path_of(&self, name: &str) -> String {
+        if self.path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.path)
+        }
+    }
+}
+
+/// Gathers problems, so that an operator sees all of them at once.
+pub(super) struct Reader<'e> {
+    pub(super) environment: &'e Environment<'e>,
+    problems: RefCell<Vec<Problem>>,
+    warnings: RefCell<Vec<Problem>>,
+}
+
+impl<'e> Reader<'e> {
+    pub(super) fn new(environment: &'e Environment<'e>) -> Self {
+        Self {
+            environment,
+            problems: RefCell::default(),
+            warnings: RefCell::default(),
+        }
+    }
+
+    /// The value, unless there was a problem.
+    pub(super) fn finish<T>(self, value: Option<T>) -> Result<T, Vec<Problem>> {
+        let mut problems = self.problems.into_inner();
+        problems.sort_by_cached_key(Problem::sort_key);
+        match value {
+            Some(value) if problems.is_empty() => Ok(value),
+            Some(_) | None => Err(problems),
+        }
+    }
+
+    pub(super) fn warnings(&self) -> Vec<Problem> {
+        self.warnings.borrow().clone()
+    }
+
+    pub(super) fn warn(&self, path: &str, message: &str) {
+        let problem = Problem {
+            path: path.to_owned(),
+            message: message.to_owned(),
+        };
+        self.warnings.borrow_mut().push(problem);
+    }
+
+    /// Reports what was expected at `path` and what was found.
+    pub(super) fn wrong(&self, path: &str, expected: &str, found: &str) {
+        let message = format!("{expected}, but found {found}");
+        let path = if path.is_empty() {
+            "configuration"
+        } else {
+            path
+        };
+        self.problems.borrow_mut().push(Problem {
+            path: path.to_owned(),
+            message,
+        });
+    }
+
+    pub(super) fn root<'j>(&self, json: &'j Json, known: &[&str]) -> Option<Node<'j>> {
+        self.object(
+            &Node {
+                json,
+                path: String::new(),
+            },
+            known,
+        )
+    }
+
+    /// Takes the value as an object with these members, each at most once.
+    pub(super) fn object<'j>(&self, node: &Node<'j>, known: &[&str]) -> Option<Node<'j>> {
+        let names = self.distinct_names(node)?;
+        for name in names {
+            if !known.contains(&name) {
+                let expected = format!("expected one of {}", known.join(", "));
+                self.wrong(&node.path_of(&shown(name)), &expected, "an unknown key");
+            }
+        }
+        Some(node.clone())
+    }
+
+    /// Takes the value as an object with any members, each at most once.
+    pub(super) fn distinct_names<'j>(&self, node: &Node<'j>) -> Option<Vec<&'j str>> {
+        let json: &'j Json = node.json;
+        let Json::Object(members) = json else {
+            self.wrong(&node.path, "expected an object", json.kind());
+            return None;
+        };
+        let mut names: Vec<&str> = Vec::with_capacity(members.len());
+        for (name, _) in members {
+            if names.contains(&name.as_str()) {
+                self.wrong(
+                    &node.path_of(&shown(name)),
+                    "expected the key once",
+                    "it twice",
+                );
+            } else {
+                names.push(name);
+            }
+        }
+        Some(names)
+    }
+
+    /// The member, which must be there.
+    pub(super) fn required<'j>(&self, node: &Node<'j>, name: &str) -> Option<Node<'j>> {
+        let member = node.member(name);
+        if member.is_none() {
+            self.wrong(&node.path_of(name), "expected a value", "none");
+        }
+        member
+    }
+
+    pub(super) fn string<'j>(&self, node: &Node<'j>) -> Option<&'j str> {
+        let json: &'j Json = node.json;
+        if json.as_str().is_none() {
+            self.wrong(&node.path, "expected a string", json.kind());
+        }
+        json.as_str()
+    }
+
+    /// The items of a list that must not be empty.
+    pub(super) fn list<'j>(&self, node: &Node<'j>) -> Option<Vec<Node<'j>>> {
+        let json: &'j Json = node.json;
+        let Some(items) = json.as_array() else {
+            self.wrong(&node.path, "expected a list", json.kind());
+            return None;
+        };
+        if items.is_empty() {
+            self.wrong(&node.path, "expected at least one item", "an empty list");
+            return None;
+        }
+        let node = |(index, json)| Node {
+            json,
+            path: format!("{}[{index}]", node.path),
+        };
+        Some(items.iter().enumerate().map(node).collect())
+    }
+
+    /// One of a few words.
+    pub(super) fn word<T: Copy>(&self, node: &Node<'_>, words: &[(&str, T)]) -> Option<T> {
+        let text = node.json.as_str();
+        let found = words.iter().find(|(word, _)| Some(*word) == text);
+        if found.is_none() {
+            let names: Vec<_> = words
+                .iter()
+                .map(|(word, _)| format!("\"{word}\""))
+                .collect();
+            let expected = format!("expected one of {}", names.join(", "));
+            let found = text.map_or_else(|| node.json.kind().to_owned(), quoted);
+            self.wrong(&node.path, &expected, &found);
+        }
+        found.map(|(_, value)| *value)
+    }
+}
+
+/// A text of the configuration as part of a message: one short line.
+pub(super) fn shown(text: &str) -> String {
+    let mut line: String = text.chars().take(80).flat_map(char::escape_debug).collect();
+    if text.chars().nth(80).is_some() {
+        line.push('…');
+    }
+    line
+}
+
+/// [`shown`], in quotation marks.
+pub(super) fn quoted(text: &str) -> String {
+    format!("\"{}\"", shown(text))
+}

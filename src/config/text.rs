@@ -1,0 +1,211 @@
+//! Single values: addresses, durations, secrets.
+
+use url::{Host, Url};
+use zeroize::Zeroizing;
+
+use crate::config::PublicOrigin;
+use crate::config::reader::{Node, Reader, quoted};
+use crate::time::Seconds;
+
+impl Reader<'_> {
+    /// `public_url`.
+    pub(super) fn public_url(&self, node: &Node<'_>) -> Option<PublicOrigin> {
+        let (url, authority, is_loopback) = self.origin(node)?;
+        let default_port = match (url.port(), url.scheme()) {
+            (Some(_), _) => None,
+            (None, "http") => Some(80),
+            (None, _) => Some(443),
+        };
+        let origin = format!("{}://{authority}", url.scheme());
+        Some(PublicOrigin {
+            origin,
+            authority,
+            default_port,
+            is_loopback,
+        })
+    }
+
+    /// An origin, as scheme and authority.
+    pub(super) fn endpoint_url(&self, node: &Node<'_>) -> Option<(&'static str, String)> {
+        let (url, authority, _) = self.origin(node)?;
+        Some((
+            if url.scheme() == "http" {
+                "http"
+            } else {
+                "https"
+            },
+            authority,
+        ))
+    }
+
+    fn origin(&self, node: &Node<'_>) -> Option<(Url, String, bool)> {
+        let text = self.string(node)?;
+        let wrong = |expected| {
+            self.wrong(&node.path, expected, &quoted(text));
+            None
+        };
+        // The parser would repair white space and "\".
+        let is_plain = text.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
+        let Some(url) = Url::parse(text).ok().filter(|_| is_plain) else {
+            return wrong("expected an origin such as https://tools.example.com");
+        };
+        let is_loopback = match url.host() {
+            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => return wrong("expected an origin with a host"),
+        };
+        match url.scheme() {
+            "https" => {}
+            "http" if is_loopback => {}
+            "http" => return wrong("expected https, since only a loopback host may use http"),
+            _ => return wrong("expected the scheme https"),
+        }
+        let has_user = !url.username().is_empty() || url.password().is_some();
+        let has_rest = url.path() != "/" || url.query().is_some() || url.fragment().is_some();
+        if has_user || has_rest {
+            // A password may be in it.
+            let found = if has_user {
+                "user information"
+            } else {
+                "more than that"
+            };
+            self.wrong(&node.path, "expected scheme, host and port only", found);
+            return None;
+        }
+        let host = url.host_str()?;
+        let authority = match url.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        };
+        Some((url, authority, is_loopback))
+    }
+
+    /// `90s`, `30m`, `12h`, `7d`, between `least` and `most`.
+    pub(super) fn duration(
+        &self,
+        node: &Node<'_>,
+        least: Seconds,
+        most: Seconds,
+    ) -> Option<Seconds> {
+        let text = node.json.as_str();
+        let parsed = text.and_then(parse_duration);
+        let fits = parsed.filter(|span| (least..=most).contains(span));
+        if fits.is_none() {
+            let expected = format!(
+                "expected a duration such as \"90s\", \"30m\", \"12h\" or \"7d\" \
+                 from {least} to {most}"
+            );
+            let found = text.map_or_else(|| node.json.kind().to_owned(), quoted);
+            self.wrong(&node.path, &expected, &found);
+        }
+        fits
+    }
+
+    /// `{env: NAME}`, or `{inline: …}` on a loopback site. The value is never part of a message.
+    pub(super) fn secret(
+        &self,
+        node: &Node<'_>,
+        inline_allowed: bool,
+    ) -> Option<Zeroizing<String>> {
+        const EXPECTED: &str = "expected {\"env\": \"NAME\"}";
+        let object = match node.json.as_str() {
+            Some(_) => {
+                self.wrong(&node.path, EXPECTED, "a string");
+                return None;
+            }
+            None => self.object(node, &["env", "inline"])?,
+        };
+        let (path, value) = match (object.member("env"), object.member("inline")) {
+            (Some(name), None) => {
+                let variable = self.string(&name)?;
+                let Some(value) = (self.environment)(variable).filter(|text| !text.is_empty())
+                else {
+                    let expected = format!(
+                        "expected the environment variable {} to be set",
+                        quoted(variable)
+                    );
+                    self.wrong(&name.path, &expected, "nothing");
+                    return None;
+                };
+                (name.path, Zeroizing::new(value))
+            }
+            (None, Some(value)) if inline_allowed => {
+                let text = self.string(&value)?;
+                (value.path, Zeroizing::new(text.to_owned()))
+            }
+            (None, Some(value)) => {
+                let expected = "expected {\"env\": \"NAME\"}, since public_url is no loopback host";
+                self.wrong(&value.path, expected, "an inline secret");
+                return None;
+            }
+            (Some(_), Some(_)) => {
+                self.wrong(&node.path, EXPECTED, "env and inline");
+                return None;
+            }
+            (None, None) => {
+                self.wrong(&node.path, EXPECTED, "neither env nor inline");
+                return None;
+            }
+        };
+        // A line feed at the end of a file that became a variable is the usual mistake.
+        if value.is_empty() || !value.bytes().all(|b| b.is_ascii_graphic()) {
+            self.wrong(
+                &path,
+                "expected visible ASCII characters",
+                "none, or another byte",
+            );
+            return None;
+        }
+        Some(value)
+    }
+}
+
+fn parse_duration(text: &str) -> Option<Seconds> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let seconds_per_unit = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    number
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(seconds_per_unit)
+        .map(Seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_a_number_and_a_unit() {
+        let table = [
+            ("90s", Some(90)),
+            ("30m", Some(1_800)),
+            ("12h", Some(43_200)),
+            ("7d", Some(604_800)),
+            ("0s", Some(0)),
+            ("", None),
+            ("s", None),
+            ("5", None),
+            ("+5s", None),
+            ("-5s", None),
+            ("1.5h", None),
+            ("5 s", None),
+            ("5S", None),
+            ("5\u{e9}", None),
+            ("18446744073709551615d", None),
+            ("99999999999999999999s", None),
+        ];
+        for (text, seconds) in table {
+            assert_eq!(parse_duration(text), seconds.map(Seconds), "{text}");
+        }
+    }
+}
