@@ -31,6 +31,7 @@
 
 pub mod bitbucket;
 pub mod config;
+pub mod gate;
 pub mod host;
 pub mod http;
 pub mod identity;

@@ -1,0 +1,96 @@
+//! The request as the upstream gets it.
+
+use crate::config::{Config, Fact};
+use crate::gate::Gate;
+use crate::gate::client::RequestId;
+use crate::http::{Cookies, Request, SetCookie};
+use crate::identity::{Identity, Principal};
+use crate::oauth::bearer_authorization;
+use crate::policy::Inject;
+use crate::session::{COOKIE_PREFIX, SignedIn};
+
+/// What changes about a request on its way, and about its response on the way back.
+#[derive(Debug, Default)]
+pub struct Forward {
+    /// Names of header fields to take away, all values of each.
+    pub remove: Vec<String>,
+    /// Header fields to set, in place of all values of that name. Values are bytes, since a cookie
+    /// of somebody else's may hold any.
+    pub set: Vec<(String, Vec<u8>)>,
+    /// Cookies for the response. One that carries them is also made `private, no-store`.
+    pub response_cookies: Vec<SetCookie>,
+}
+
+impl Gate {
+    /// Takes away what only we may say: our headers in every spelling, and our cookies, which are
+    /// nobody else's business.
+    pub(super) fn forward(&self, request: &Request, cookies: &Cookies<'_>) -> Forward {
+        let managed = &self.config.identity_headers;
+        let mut forward = Forward::default();
+        for (name, _) in request.headers.iter() {
+            if managed.manages(name) && !forward.remove.iter().any(|other| other == name) {
+                forward.remove.push(name.to_owned());
+            }
+        }
+        match cookies.without_prefix(COOKIE_PREFIX) {
+            None => {}
+            Some(rest) if rest.is_empty() => forward.remove.push("cookie".to_owned()),
+            Some(rest) => forward.set.push(("cookie".to_owned(), rest)),
+        }
+        forward
+    }
+}
+
+impl Forward {
+    /// With what the rule lets the upstream know about the person.
+    pub(super) fn for_person(
+        mut self,
+        config: &Config,
+        inject: Inject,
+        signed_in: &SignedIn,
+        id: Option<RequestId<'_>>,
+        slid: Option<SetCookie>,
+    ) -> Self {
+        self.response_cookies.extend(slid);
+        match inject {
+            Inject::None => return self,
+            Inject::Identity => {}
+            Inject::Bearer => {
+                // A token that is no header value was refused when it was read.
+                if let Some(value) = bearer_authorization(&signed_in.grant.access_token) {
+                    self.set.push((
+                        "authorization".to_owned(),
+                        value.as_str().as_bytes().to_vec(),
+                    ));
+                }
+            }
+        }
+        for (name, fact) in config.identity_headers.iter() {
+            if let Some(value) = value_of(fact, &signed_in.session.identity, id) {
+                self.remove.retain(|removed| removed != name);
+                self.set.push((name.to_owned(), value));
+            }
+        }
+        self
+    }
+}
+
+/// `None` leaves the header out: an empty one would be read as a fact.
+fn value_of(fact: Fact, identity: &Identity, id: Option<RequestId<'_>>) -> Option<Vec<u8>> {
+    let text = match fact {
+        Fact::AccountId => Some(identity.account_id.as_str()),
+        Fact::Email => identity.email.as_deref(),
+        // Nobody knows groups yet.
+        Fact::Groups => None,
+        Fact::Nickname => return identity.nickname.as_deref().map(printable),
+        Fact::Principal => Some(Principal::Person.as_str()),
+        Fact::RequestId => id.map(|id| id.as_str()),
+    };
+    text.map(|text| text.as_bytes().to_vec())
+}
+
+/// A nickname can hold any character, a header value not: what is not visible ASCII becomes `?`.
+fn printable(text: &str) -> Vec<u8> {
+    let visible = |c: char| if matches!(c, ' '..='~') { c } else { '?' };
+    text.chars().map(visible).collect::<String>().into_bytes()
+}

@@ -1,0 +1,164 @@
+//! The beginning of a login.
+
+use crate::bitbucket::AUTHORIZE_PATH;
+use crate::gate::client::{RequestId, is_navigation};
+use crate::gate::refusal::Refusal;
+use crate::gate::{Event, EventKind, Gate, PREFIX, Reason, Step};
+use crate::host::Host;
+use crate::http::{Cookies, HeaderValue, Request, RequestTarget, Response};
+use crate::oauth::{AuthorizationRequest, CodeVerifier, State};
+use crate::session::{PendingLogin, PendingLogins};
+
+impl Gate {
+    /// The registered redirect URI.
+    pub(super) fn redirect_uri(&self) -> String {
+        format!("{}{PREFIX}/callback", self.config.public.origin)
+    }
+
+    /// Asks somebody without a session to sign in: a browser is sent to Bitbucket, and everybody
+    /// else is told where a browser would have to go.
+    pub(super) fn challenge(
+        &self,
+        request: &Request,
+        cookies: &Cookies<'_>,
+        reason: Reason,
+        host: &mut Host<'_>,
+    ) -> Step {
+        let return_to = return_to(&request.target);
+        if is_navigation(request) {
+            return self.begin_login(request, cookies, return_to, Some(reason), host);
+        }
+        // Nobody can come back to what was not a page; the site's start is.
+        let rd = if request.method == "GET" {
+            return_to
+        } else {
+            "/"
+        };
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("rd", rd)
+            .finish();
+        let url = format!("{}{PREFIX}/login?{query}", self.config.public.origin);
+        Refusal::new(reason)
+            .with_login_url(url)
+            .into_step(Some(request), None)
+    }
+
+    /// `/_bitgate/login?rd=`: signs in although there may be a session.
+    pub(super) fn on_login(&self, request: &Request, host: &mut Host<'_>) -> Step {
+        if !matches!(request.method.as_str(), "GET" | "HEAD") {
+            let refusal = Refusal::new(Reason::MethodNotAllowed).with_allow("GET, HEAD");
+            return refusal.into_step(Some(request), None);
+        }
+        let mut given = form_urlencoded::parse(request.target.query().unwrap_or("").as_bytes())
+            .filter(|(name, _)| name == "rd")
+            .map(|(_, value)| value);
+        let target = match (given.next(), given.next()) {
+            (None, _) => RequestTarget::parse(b"/"),
+            // Only a path on the own origin can be read as a target.
+            (Some(rd), None) => RequestTarget::parse(rd.as_bytes()),
+            (Some(_), Some(_)) => {
+                let detail = "expected rd once, but found it twice".to_owned();
+                return Refusal::new(Reason::BadRequest)
+                    .with_detail(detail)
+                    .into_step(Some(request), None);
+            }
+        };
+        let target = match target {
+            Ok(target) => target,
+            Err(error) => {
+                let refusal = Refusal::new(Reason::BadRequest).with_detail(format!("rd: {error}"));
+                return refusal.into_step(Some(request), None);
+            }
+        };
+        let cookies = Cookies::read(&request.headers);
+        if !is_navigation(request) {
+            return Refusal::new(Reason::NoSession).into_step(Some(request), None);
+        }
+        self.begin_login(request, &cookies, return_to(&target), None, host)
+    }
+
+    fn begin_login(
+        &self,
+        request: &Request,
+        cookies: &Cookies<'_>,
+        return_to: &str,
+        reason: Option<Reason>,
+        host: &mut Host<'_>,
+    ) -> Step {
+        let no_randomness = || Refusal::new(Reason::NoRandomness).into_step(Some(request), None);
+        let (Ok(state), Ok(code_verifier)) = (
+            State::generate(host.random),
+            CodeVerifier::generate(host.random),
+        ) else {
+            return no_randomness();
+        };
+        let login = PendingLogin {
+            state,
+            code_verifier,
+            return_to: return_to.to_owned(),
+            begun_at: host.now,
+        };
+        let pending = PendingLogins::new(self.sessions.ring(), host.now);
+        let Ok(set) = pending.add(cookies, &login, host.random) else {
+            return no_randomness();
+        };
+        let url = AuthorizationRequest {
+            endpoint: &format!("{}{AUTHORIZE_PATH}", self.config.bitbucket.web.origin()),
+            client_id: &self.config.bitbucket.client.id,
+            redirect_uri: &self.redirect_uri(),
+            state: &login.state,
+            code_verifier: &login.code_verifier,
+        }
+        .url();
+        // Every part is form-encoded or was checked, so it is a header value.
+        let Ok(location) = HeaderValue::try_from(url) else {
+            return no_randomness();
+        };
+        let mut response = Response::found(location).with_cookies(&set);
+        if let Some(reason) = reason {
+            response = response.with("x-bitgate-reason", HeaderValue::fixed(reason.code()));
+        }
+        let event = Event {
+            reason,
+            request_id: RequestId::of(request).map(|id| id.as_str().to_owned()),
+            ..Event::new(EventKind::LoginStarted)
+        };
+        Step::Respond(response, event)
+    }
+}
+
+/// Where to go on after a login: the target itself, its path if that is too long to carry, and the
+/// site's start for what is ours.
+fn return_to(target: &RequestTarget) -> &str {
+    let path_only = target.as_str().split('?').next().unwrap_or("/");
+    let is_ours = target.path() == PREFIX || target.path().starts_with("/_bitgate/");
+    [target.as_str(), path_only]
+        .into_iter()
+        .find(|text| !is_ours && text.len() <= PendingLogin::MAX_RETURN_BYTES)
+        .unwrap_or("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_long_or_ours_is_not_returned_to() {
+        let long = "x".repeat(PendingLogin::MAX_RETURN_BYTES);
+        let table = [
+            ("/a?b=c".to_owned(), "/a?b=c"),
+            (format!("/a?{long}"), "/a"),
+            (format!("/{long}"), "/"),
+            ("/_bitgate/logout".to_owned(), "/"),
+            ("/%5Fbitgate/logout".to_owned(), "/"),
+            ("/_bitgate".to_owned(), "/"),
+            ("/_bitgated".to_owned(), "/_bitgated"),
+        ];
+        for (raw, expected) in table {
+            assert_eq!(
+                return_to(&RequestTarget::parse(raw.as_bytes()).unwrap()),
+                expected
+            );
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Reason codes: one stable word for every refusal, the same in header, page and log line.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use crate::gate::Level;
+
+/// What is fixed about one reason.
+struct Facts {
+    code: &'static str,
+    status: u16,
+    level: Level,
+    title: &'static str,
+    text: &'static str,
+}
+
+/// Declares the reasons in one table, so that none can lack a part.
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident: $code:literal, $status:literal, $level:ident, $title:literal, $text:literal;)+) => {
+        /// Why a request was refused.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Reason {
+            $($(#[$doc])* $name,)+
+        }
+
+        impl Reason {
+            /// All of them, in the order of their codes.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            fn facts(self) -> Facts {
+                match self {
+                    $(Self::$name => Facts {
+                        code: $code,
+                        status: $status,
+                        level: Level::$level,
+                        title: $title,
+                        text: $text,
+                    },)+
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The person said no at Bitbucket.
+    AccessDenied: "access_denied", 403, Info, "You said no",
+        "You did not let this site see who you are, so it cannot let you in.";
+    /// Bitbucket does not say that the token belongs to an active person.
+    AccountRefused: "account_refused", 403, Warn, "Bitbucket does not vouch for this account",
+        "Signing in needs an active personal account at Bitbucket.";
+    /// The request cannot be judged.
+    BadRequest: "bad_request", 400, Info, "This address cannot be understood",
+        "It could mean two different things. Please check the address.";
+    /// Bitbucket's answer has another shape than documented.
+    BitbucketInvalidAnswer: "bitbucket_invalid_answer", 502, Warn, "Bitbucket gave a strange answer",
+        "Signing in did not work. Please try again in a minute.";
+    /// Bitbucket sent the browser back with an error.
+    BitbucketRefused: "bitbucket_refused", 502, Warn, "Bitbucket refused this site",
+        "The people who run this site need to look at its OAuth consumer at Bitbucket.";
+    /// Bitbucket answers that it cannot answer.
+    BitbucketUnavailable: "bitbucket_unavailable", 503, Warn, "Bitbucket is not available",
+        "Nothing is wrong with your account. Please try again in a minute.";
+    /// Bitbucket did not answer at all.
+    BitbucketUnreachable: "bitbucket_unreachable", 503, Warn, "Bitbucket cannot be reached",
+        "Nothing is wrong with your account. Please try again in a minute.";
+    /// Bitbucket did not answer in time.
+    BitbucketTimeout: "bitbucket_timeout", 504, Warn, "Bitbucket did not answer in time",
+        "Nothing is wrong with your account. Please try again in a minute.";
+    /// Bitbucket does not accept our client credentials.
+    ClientRefused: "client_refused", 502, Warn, "Bitbucket does not know this site",
+        "The people who run this site need to check the key and the secret of its OAuth consumer.";
+    /// Bitbucket does not accept the code.
+    CodeRefused: "code_refused", 400, Warn, "Bitbucket did not accept this sign-in",
+        "A sign-in works only once and only for a few minutes. Please start again.";
+    /// A rule lets nobody through.
+    Forbidden: "forbidden", 403, Info, "This page is closed",
+        "Nobody may open it.";
+    /// The callback's query is no authorization response.
+    InvalidCallback: "invalid_callback", 400, Warn, "This is not how a sign-in ends",
+        "Please go to the page that you wanted and start again.";
+    /// The callback came after ten minutes.
+    LoginExpired: "login_expired", 400, Info, "This sign-in took too long",
+        "Please start again.";
+    /// An endpoint was asked with another method.
+    MethodNotAllowed: "method_not_allowed", 405, Info, "This does not work that way",
+        "The address expects another method.";
+    /// The token has fewer scopes than the configuration names.
+    MissingScope: "missing_scope", 403, Warn, "This site lacks a permission at Bitbucket",
+        "The people who run this site need to tick it on its OAuth consumer.";
+    /// The host gave no random bytes.
+    NoRandomness: "no_randomness", 503, Warn, "Signing in is not possible now",
+        "Please try again in a minute.";
+    /// No rule matches.
+    NoRule: "no_rule", 403, Info, "This page is closed",
+        "No rule of this site opens it.";
+    /// There is no session.
+    NoSession: "no_session", 401, Info, "Please sign in",
+        "This page is for people who signed in with Bitbucket.";
+    /// Below our prefix, but none of our endpoints.
+    NotFound: "not_found", 404, Info, "There is no such page",
+        "Please check the address.";
+    /// There was a session.
+    SessionExpired: "session_expired", 401, Info, "Your session has ended",
+        "Please sign in again.";
+    /// The callback belongs to no login that this browser began.
+    StateMismatch: "state_mismatch", 400, Warn, "This sign-in was not started here",
+        "It was started in another browser, is already complete, or cookies are blocked. \
+         Please go to the page that you wanted and start again.";
+    /// The tokens do not fit the cookies of a grant.
+    TokensTooLarge: "tokens_too_large", 502, Warn, "Bitbucket's tokens are too large",
+        "The people who run this site need to know: signing in again will not help.";
+    /// A request for another host than the one of the site.
+    WrongHost: "wrong_host", 421, Info, "This is not the address of this site",
+        "Please use the site's own address.";
+}
+
+impl Reason {
+    /// The stable code.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        self.facts().code
+    }
+
+    /// The status code of the response.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        self.facts().status
+    }
+
+    /// How loud it is in the log.
+    #[must_use]
+    pub fn level(self) -> Level {
+        self.facts().level
+    }
+
+    /// The heading of its page.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        self.facts().title
+    }
+
+    /// What its page tells a person.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        self.facts().text
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl Serialize for Reason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_distinct_words() {
+        let mut codes: Vec<_> = Reason::ALL.iter().map(|reason| reason.code()).collect();
+        assert!(
+            codes
+                .iter()
+                .all(|code| code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+        );
+        let count = codes.len();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), count);
+    }
+}

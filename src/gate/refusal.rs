@@ -1,0 +1,187 @@
+//! From a reason to an answer: a page for people, JSON for programs.
+
+use serde_json::json;
+
+use crate::bitbucket::InvalidAnswer;
+use crate::gate::client::{RequestId, is_navigation};
+use crate::gate::{Event, EventKind, Reason, Step, page};
+use crate::http::{HeaderValue, Malformed, Reply, Request, Response, SetCookie};
+use crate::oauth::InvalidTokenResponse;
+use crate::policy::Rule;
+
+/// A refusal on its way to be an answer.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    reason: Reason,
+    detail: Option<String>,
+    /// Shown to the person: words of ours or of the configuration only.
+    hint: Option<String>,
+    /// Path and query on the own origin for trying again.
+    retry: Option<String>,
+    login_url: Option<String>,
+    allow: Option<&'static str>,
+    cookies: Vec<SetCookie>,
+}
+
+impl Refusal {
+    pub(super) fn new(reason: Reason) -> Self {
+        Self {
+            reason,
+            detail: None,
+            hint: None,
+            retry: None,
+            login_url: None,
+            allow: None,
+            cookies: Vec::new(),
+        }
+    }
+
+    pub(super) fn malformed(error: Malformed) -> Self {
+        Self::new(Reason::BadRequest).with_detail(error.to_string())
+    }
+
+    pub(super) fn no_token(error: &InvalidTokenResponse) -> Self {
+        let reason = match error {
+            InvalidTokenResponse::Refused(code) => match code.as_str() {
+                // Bitbucket says the first where RFC 6749 section 5.2 says the second.
+                "unauthorized_client" | "invalid_client" => Reason::ClientRefused,
+                _ => Reason::CodeRefused,
+            },
+            InvalidTokenResponse::Malformed(_) => Reason::BitbucketInvalidAnswer,
+            InvalidTokenResponse::Unavailable(status) => unavailable(*status),
+            InvalidTokenResponse::NoAnswer(reply) => no_answer(reply),
+        };
+        Self::new(reason).with_detail(format!("token endpoint: {error}"))
+    }
+
+    pub(super) fn no_identity(what: &str, error: &InvalidAnswer) -> Self {
+        let reason = match error {
+            InvalidAnswer::Denied(_) => Reason::AccountRefused,
+            InvalidAnswer::Malformed(_) => Reason::BitbucketInvalidAnswer,
+            InvalidAnswer::Unavailable(status) => unavailable(*status),
+            InvalidAnswer::NoAnswer(reply) => no_answer(reply),
+        };
+        Self::new(reason).with_detail(format!("{what}: {error}"))
+    }
+
+    pub(super) fn with_detail(self, detail: String) -> Self {
+        Self {
+            detail: Some(detail),
+            ..self
+        }
+    }
+
+    pub(super) fn with_hint(self, hint: String) -> Self {
+        Self {
+            hint: Some(hint),
+            ..self
+        }
+    }
+
+    pub(super) fn with_retry(self, path: &str) -> Self {
+        Self {
+            retry: Some(path.to_owned()),
+            ..self
+        }
+    }
+
+    pub(super) fn with_login_url(self, url: String) -> Self {
+        Self {
+            login_url: Some(url),
+            ..self
+        }
+    }
+
+    pub(super) fn with_allow(self, methods: &'static str) -> Self {
+        Self {
+            allow: Some(methods),
+            ..self
+        }
+    }
+
+    pub(super) fn with_cookies(self, cookies: Vec<SetCookie>) -> Self {
+        Self { cookies, ..self }
+    }
+
+    /// The answer. A request that cannot be judged gets JSON: nothing in it says who asks.
+    pub(super) fn into_step(self, request: Option<&Request>, rule: Option<(usize, &Rule)>) -> Step {
+        let id = request.and_then(RequestId::of);
+        let reason = self.reason;
+        let mut response = match request {
+            Some(request) if is_navigation(request) => {
+                let hint = self.hint.as_deref();
+                let retry = self.retry.as_deref();
+                Response::html(
+                    reason.status(),
+                    page::refusal(reason, hint, retry, id.as_ref()),
+                )
+            }
+            Some(_) | None => self.json(id.as_ref()),
+        };
+        response = response.with("x-bitgate-reason", HeaderValue::fixed(reason.code()));
+        if reason.status() == 401 {
+            // RFC 9110 section 11.6.1: a 401 names a way to authenticate.
+            response = response.with(
+                "www-authenticate",
+                HeaderValue::fixed("Bearer realm=\"bitgate\""),
+            );
+        }
+        if reason.status() == 503 {
+            response = response.with("retry-after", HeaderValue::fixed("10"));
+        }
+        if let Some(methods) = self.allow {
+            response = response.with("allow", HeaderValue::fixed(methods));
+        }
+        let event = Event {
+            reason: Some(reason),
+            detail: self.detail,
+            rule: rule.map(|(index, rule)| {
+                rule.name
+                    .clone()
+                    .unwrap_or_else(|| format!("rules[{index}]"))
+            }),
+            request_id: id.map(|id| id.as_str().to_owned()),
+            ..Event::new(EventKind::Refused)
+        };
+        Step::Respond(response.with_cookies(&self.cookies), event)
+    }
+
+    fn json(&self, id: Option<&RequestId<'_>>) -> Response {
+        let error = match self.reason.status() {
+            400 | 404 | 405 => "invalid_request",
+            401 => "unauthorized",
+            403 => "forbidden",
+            421 => "misdirected_request",
+            _ => "unavailable",
+        };
+        let mut document = json!({
+            "error": error,
+            "reason": self.reason,
+            "message": self.hint.as_deref().unwrap_or(self.reason.text()),
+        });
+        if let Some(members) = document.as_object_mut() {
+            if let Some(url) = &self.login_url {
+                members.insert("login_url".to_owned(), url.as_str().into());
+            }
+            if let Some(id) = id {
+                members.insert("request_id".to_owned(), id.as_str().into());
+            }
+        }
+        Response::json(self.reason.status(), &document)
+    }
+}
+
+fn unavailable(status: u16) -> Reason {
+    match status {
+        429 | 500..=599 => Reason::BitbucketUnavailable,
+        _ => Reason::BitbucketInvalidAnswer,
+    }
+}
+
+fn no_answer(reply: &Reply) -> Reason {
+    match reply {
+        Reply::TimedOut => Reason::BitbucketTimeout,
+        Reply::Unreachable => Reason::BitbucketUnreachable,
+        Reply::Answer { .. } | Reply::TooLarge => Reason::BitbucketInvalidAnswer,
+    }
+}
