@@ -41,3 +41,6 @@ pub mod policy;
 pub mod secret;
 pub mod session;
 pub mod time;
+
+#[cfg(target_family = "wasm")]
+mod adapter;

@@ -1,0 +1,140 @@
+//! Every call to the host. Only forms that take and give bytes: the others stop the VM on a header
+//! value that is not UTF-8. A failure of the host is an absent value, and the core decides.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use proxy_wasm::hostcalls as host;
+use proxy_wasm::types::{BufferType, MapType};
+
+use crate::host::{NoRandomness, Random, SharedData, Version};
+use crate::http::{Call, Headers, Reply, SetCookie};
+use crate::time::UnixTime;
+
+/// Envoy's router adds it to what an upstream answered, and not to what it made up itself.
+const FROM_UPSTREAM: &str = "x-envoy-upstream-service-time";
+
+pub(super) fn plugin_configuration(size: usize) -> Vec<u8> {
+    if size == 0 {
+        return Vec::new();
+    }
+    host::get_buffer(BufferType::PluginConfiguration, 0, size)
+        .ok()
+        .flatten()
+        .unwrap_or_default()
+}
+
+/// All request header fields in one call: three single reads cost more, and see the first of two
+/// `Cookie` lines only.
+pub(super) fn request_fields() -> Vec<(String, Vec<u8>)> {
+    host::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default()
+}
+
+pub(super) fn edit_request(remove: &[String], set: &[(String, Vec<u8>)]) {
+    const MAP: MapType = MapType::HttpRequestHeaders;
+    for name in remove {
+        let _ = host::remove_map_value(MAP, name);
+    }
+    for (name, value) in set {
+        let _ = host::set_map_value_bytes(MAP, name, Some(value));
+    }
+}
+
+/// Adds cookies to the upstream's response, which nobody may store then.
+pub(super) fn add_cookies(cookies: &[SetCookie]) {
+    const MAP: MapType = MapType::HttpResponseHeaders;
+    for value in cookies.iter().filter_map(SetCookie::header_value) {
+        let _ = host::add_map_value_bytes(MAP, "set-cookie", value.as_str().as_bytes());
+    }
+    let _ = host::set_map_value_bytes(MAP, "cache-control", Some(b"private, no-store"));
+}
+
+pub(super) fn resume_request() {
+    let _ = host::resume_http_request();
+}
+
+pub(super) fn now() -> UnixTime {
+    let now = host::get_current_time().ok();
+    let since = now.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    UnixTime(since.unwrap_or_default().as_secs())
+}
+
+/// Starts a call. `None` if there is no such cluster or no healthy host in it.
+pub(super) fn dispatch(call: &Call) -> Option<u32> {
+    let mut headers = vec![
+        (":method", call.method),
+        (":scheme", call.scheme),
+        (":authority", call.authority.as_str()),
+        (":path", call.path.as_str()),
+    ];
+    headers.extend(
+        call.headers
+            .iter()
+            .map(|(name, value)| (*name, value.as_str())),
+    );
+    let body = Some(call.body.as_slice()).filter(|body| !body.is_empty());
+    let timeout = Duration::from_secs(call.timeout.0);
+    host::dispatch_http_call(&call.cluster, headers, body, Vec::new(), timeout).ok()
+}
+
+/// What came back. A timeout, a refused connection and a bad certificate look like answers: Envoy
+/// makes them up with status 504 or 503.
+pub(super) fn reply(header_count: usize, body_size: usize) -> Reply {
+    // No headers at all: the body was larger than Envoy's limit for it.
+    if header_count == 0 || body_size > Reply::MAX_BODY_BYTES {
+        return Reply::TooLarge;
+    }
+    let fields = host::get_map_bytes(MapType::HttpCallResponseHeaders).unwrap_or_default();
+    let headers = Headers::new(fields);
+    let status = headers.single(":status").and_then(|text| text.parse().ok());
+    let status: u16 = match (status, headers.contains(FROM_UPSTREAM)) {
+        (None | Some(503), false) => return Reply::Unreachable,
+        (Some(504), false) => return Reply::TimedOut,
+        (None, true) => return Reply::Unreachable,
+        (Some(status), _) => status,
+    };
+    let body = match body_size {
+        0 => Vec::new(),
+        size => {
+            let buffer = host::get_buffer(BufferType::HttpCallResponseBody, 0, size);
+            buffer.ok().flatten().unwrap_or_default()
+        }
+    };
+    let media_type = headers
+        .single("content-type")
+        .and_then(|text| text.split(';').next());
+    let media_type = media_type.unwrap_or_default().trim().to_ascii_lowercase();
+    Reply::Answer {
+        status,
+        media_type,
+        body,
+    }
+}
+
+/// The host's random bytes, through WASI.
+#[derive(Debug)]
+pub(super) struct OsRandom;
+
+impl Random for OsRandom {
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), NoRandomness> {
+        getrandom::fill(bytes).map_err(|_| NoRandomness)
+    }
+}
+
+/// The data that all workers of this VM id share.
+#[derive(Debug)]
+pub(super) struct WorkerShared;
+
+impl SharedData for WorkerShared {
+    fn read(&self, key: &str) -> Option<(Vec<u8>, Version)> {
+        match host::get_shared_data(key) {
+            Ok((Some(value), Some(version))) => Some((value, version)),
+            // Emptied, which is not the same as never set.
+            Ok((None, Some(version))) => Some((Vec::new(), version)),
+            Ok((_, None)) | Err(_) => None,
+        }
+    }
+
+    fn write(&mut self, key: &str, value: &[u8], expected: Option<Version>) -> bool {
+        host::set_shared_data(key, Some(value), expected).is_ok()
+    }
+}
