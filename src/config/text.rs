@@ -119,12 +119,17 @@ impl Reader<'_> {
         let (path, value) = match (object.member("env"), object.member("inline")) {
             (Some(name), None) => {
                 let variable = self.string(&name)?;
-                let Some(value) = (self.environment)(variable).filter(|text| !text.is_empty())
-                else {
-                    let expected = format!(
-                        "expected the environment variable {} to be set",
-                        quoted(variable)
-                    );
+                // Somebody may have put the secret itself there: it is shown only if it looks like a name.
+                let is_name = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
+                if variable.is_empty() || !variable.bytes().all(is_name) {
+                    let expected = "expected the name of an environment variable, in upper case";
+                    self.wrong(&name.path, expected, "something else");
+                    return None;
+                }
+                let value = (self.environment)(variable).filter(|text| !text.is_empty());
+                let Some(value) = value else {
+                    let expected =
+                        format!("expected the environment variable {variable} to be set");
                     self.wrong(&name.path, &expected, "nothing");
                     return None;
                 };

@@ -1,0 +1,269 @@
+//! The configuration: what is refused and how it is said, and that the documentation is true.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use bitgate::config::{Config, Problem};
+use serde_json::{Value, json};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn environment(name: &str) -> Option<String> {
+    match name {
+        "KEY" | "BITGATE_SESSION_KEY" => {
+            Some("dGVzdC1vbmx5LXRlc3Qtb25seS10ZXN0LW9ubHktMDE=".to_owned())
+        }
+        "SECRET" | "BITBUCKET_CLIENT_SECRET" => Some("canary-secret".to_owned()),
+        "SHORT_KEY" => Some("Y2FuYXJ5".to_owned()),
+        "EMPTY" => Some(String::new()),
+        "WITH_LINE_FEED" => Some("canary\n".to_owned()),
+        _ => None,
+    }
+}
+
+fn parse(text: &str) -> Result<Config, String> {
+    let lines = |problems: Vec<Problem>| {
+        problems
+            .iter()
+            .map(|problem| format!("{problem}\n"))
+            .collect::<String>()
+    };
+    Config::parse(text.as_bytes(), &environment).map_err(lines)
+}
+
+/// The smallest good configuration.
+fn minimal() -> Value {
+    json!({
+        "public_url": "https://tools.example.com",
+        "bitbucket": {
+            "client_id": "id",
+            "client_secret": {"env": "SECRET"},
+            "scopes": ["account"],
+            "web": {"cluster": "web"},
+            "api": {"cluster": "api"},
+        },
+        "session": {"keys": [{"kid": "a", "key": {"env": "KEY"}}]},
+        "rules": [{"match": {"path": "/**"}, "allow": "signed_in"}],
+    })
+}
+
+#[test]
+fn the_smallest_configuration_has_safe_defaults() {
+    let config = parse(&minimal().to_string()).unwrap();
+    assert_eq!(config.public.origin, "https://tools.example.com");
+    assert_eq!(config.bitbucket.web.origin(), "https://bitbucket.org");
+    assert_eq!(config.bitbucket.api.origin(), "https://api.bitbucket.org");
+    assert_eq!(
+        (config.lifetimes.max_age.0, config.lifetimes.idle_timeout.0),
+        (43_200, 3_600)
+    );
+    assert_eq!(
+        config.policy.rules[0].inject,
+        bitgate::policy::Inject::Identity
+    );
+    let names: Vec<_> = config
+        .identity_headers
+        .iter()
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "x-forwarded-user",
+            "x-forwarded-email",
+            "x-forwarded-groups",
+            "x-bitgate-principal",
+            "x-bitgate-request-id"
+        ]
+    );
+    assert_eq!(config.warnings, []);
+}
+
+/// Each `invalid-*.json` beside the problems that it has. With `BITGATE_BLESS` set, writes what is
+/// found: read the difference before you commit it.
+#[test]
+fn every_problem_is_found_and_said() {
+    let folder = root().join("tests/vectors/config");
+    let mut count = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
+        count += 1;
+        let found =
+            parse(&fs::read_to_string(&path).unwrap()).expect_err("an invalid configuration");
+        assert!(!found.is_empty() && !found.contains("canary"), "{found}");
+        let expected = path.with_extension("txt");
+        if std::env::var_os("BITGATE_BLESS").is_some() {
+            fs::write(&expected, &found).unwrap();
+        }
+        let expected = fs::read_to_string(&expected).unwrap();
+        assert_eq!(found, expected, "{}", path.display());
+    }
+    assert!(count >= 6, "{count}");
+}
+
+#[test]
+fn a_missing_key_is_named() {
+    for (section, name) in [
+        (None, "public_url"),
+        (None, "bitbucket"),
+        (None, "session"),
+        (None, "rules"),
+        (Some("bitbucket"), "client_id"),
+        (Some("bitbucket"), "client_secret"),
+        (Some("bitbucket"), "scopes"),
+        (Some("bitbucket"), "web"),
+        (Some("bitbucket"), "api"),
+        (Some("session"), "keys"),
+    ] {
+        let mut config = minimal();
+        let object = match section {
+            Some(section) => &mut config[section],
+            None => &mut config,
+        };
+        object.as_object_mut().unwrap().remove(name).unwrap();
+        let path = section.map_or(name.to_owned(), |section| format!("{section}.{name}"));
+        let found = parse(&config.to_string()).unwrap_err();
+        assert_eq!(found, format!("{path}: expected a value, but found none\n"));
+    }
+}
+
+#[test]
+fn addresses_are_origins() {
+    let url = |text: &str| {
+        let mut config = minimal();
+        config["public_url"] = json!(text);
+        parse(&config.to_string()).map(|config| config.public.origin)
+    };
+    for (text, origin) in [
+        (
+            "https://Tools.Example.com:443/",
+            "https://tools.example.com",
+        ),
+        (
+            "https://tools.example.com:8443",
+            "https://tools.example.com:8443",
+        ),
+        ("http://localhost:10000", "http://localhost:10000"),
+        ("http://127.0.0.1", "http://127.0.0.1"),
+        ("http://[::1]:80", "http://[::1]"),
+    ] {
+        assert_eq!(url(text).as_deref(), Ok(origin));
+    }
+    for text in [
+        "",
+        "tools.example.com",
+        "//tools.example.com",
+        "ftp://tools.example.com",
+        "http://tools.example.com",
+        "https://a@tools.example.com",
+        "https://a:canary@x.test",
+        "https://tools.example.com/path",
+        "https://tools.example.com/?q",
+        "https://x.test/#f",
+        "https://",
+        "https:\\\\x.test",
+        " https://x.test",
+        "https://x.test\n",
+        "https://ex\u{e4}mple.com",
+        "http://127.0.0.1.evil.test",
+        "http://localhost.evil.test",
+        "javascript:alert(1)",
+    ] {
+        let found = url(text).unwrap_err();
+        assert!(
+            found.starts_with("public_url: expected ") && !found.contains("canary"),
+            "{text}: {found}"
+        );
+    }
+}
+
+#[test]
+fn an_inline_secret_needs_a_loopback_site() {
+    let mut config = minimal();
+    config["bitbucket"]["client_secret"] = json!({"inline": "canary"});
+    let found = parse(&config.to_string()).unwrap_err();
+    assert!(found.starts_with("bitbucket.client_secret.inline: ") && !found.contains("canary"));
+    config["public_url"] = json!("http://localhost:8080");
+    assert!(parse(&config.to_string()).is_ok());
+}
+
+/// `docs/configuration.md` has a heading for every key that the reader knows, and for no other.
+/// The reader's own messages tell what it knows.
+#[test]
+fn every_key_is_documented_and_every_documented_key_exists() {
+    let text = fs::read_to_string(root().join("docs/configuration.md")).unwrap();
+    let documented: BTreeSet<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(|line| line.trim_start_matches("| `").split('`').next().unwrap())
+        .collect();
+    let mut known = BTreeSet::new();
+    let sections = [
+        ("", vec![]),
+        ("bitbucket", vec!["bitbucket"]),
+        ("bitbucket.web", vec!["bitbucket", "web"]),
+        ("bitbucket.api", vec!["bitbucket", "api"]),
+        ("session", vec!["session"]),
+        ("session.keys[]", vec!["session", "keys", "0"]),
+        ("rules[]", vec!["rules", "0"]),
+        ("rules[].match", vec!["rules", "0", "match"]),
+    ];
+    for (path, steps) in sections {
+        let mut config = minimal();
+        let mut value = &mut config;
+        for step in steps {
+            value = match step {
+                "0" => &mut value[0],
+                step => &mut value[step],
+            };
+        }
+        value
+            .as_object_mut()
+            .unwrap()
+            .insert("no_such_key".to_owned(), json!(1));
+        let found = parse(&config.to_string()).unwrap_err();
+        let list = found
+            .split("expected one of ")
+            .nth(1)
+            .unwrap()
+            .split(", but")
+            .next()
+            .unwrap();
+        known.extend(list.split(", ").map(|key| match path {
+            "" => key.to_owned(),
+            path => format!("{path}.{key}"),
+        }));
+    }
+    let known: BTreeSet<&str> = known.iter().map(String::as_str).collect();
+    assert_eq!(documented, known);
+}
+
+/// Every JSON block of the README and the manual is a whole configuration and is accepted.
+#[test]
+fn every_configuration_in_the_documentation_is_good() {
+    let mut count = 0;
+    for file in ["README.md", "docs/configuration.md"] {
+        let text = fs::read_to_string(root().join(file)).unwrap();
+        for block in text.split("```json\n").skip(1) {
+            count += 1;
+            let block = block.split("```").next().unwrap();
+            assert!(parse(block).is_ok(), "{file}: {:?}", parse(block).err());
+        }
+    }
+    assert!(count >= 2, "{count}");
+}
+
+#[test]
+fn a_nickname_in_a_header_is_a_warning() {
+    let mut config = minimal();
+    config["identity_headers"] = json!({"x-name": "nickname"});
+    let warnings = parse(&config.to_string()).unwrap().warnings;
+    assert_eq!(warnings.len(), 1);
+    assert_eq!(warnings[0].path, "identity_headers.x-name");
+}
