@@ -1,0 +1,152 @@
+//! Sealed samples of every format that was ever released: they must open for ever, or everybody is
+//! signed out by an update.
+
+use std::fs;
+use std::path::PathBuf;
+
+use bitgate::host::{NoRandomness, Random};
+use bitgate::http::{Cookies, Headers, SetCookie};
+use bitgate::identity::Identity;
+use bitgate::oauth::{AccessToken, CodeVerifier, RefreshToken, State};
+use bitgate::session::{
+    Grant, KeyRing, Lifetimes, PendingLogin, PendingLogins, SessionKey, SessionStore,
+};
+use bitgate::time::{Seconds, UnixTime};
+use serde_json::{Value, json};
+
+const SITE: &str = "https://tools.example.com";
+const CLIENT_ID: &str = "sample-consumer";
+const NOW: UnixTime = UnixTime(1_800_000_000);
+const LIFETIMES: Lifetimes = Lifetimes {
+    max_age: Seconds(43_200),
+    idle_timeout: Seconds(3_600),
+};
+
+#[derive(Debug)]
+struct Counter(u8);
+
+impl Random for Counter {
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), NoRandomness> {
+        self.0 = self.0.wrapping_add(1);
+        bytes.fill(self.0);
+        Ok(())
+    }
+}
+
+fn ring() -> KeyRing {
+    let key = SessionKey::new("sample", [7; 32].into()).unwrap();
+    KeyRing::new(SITE, &[key]).unwrap()
+}
+
+fn store() -> SessionStore {
+    SessionStore::new(ring(), CLIENT_ID, LIFETIMES)
+}
+
+fn identity() -> Identity {
+    Identity {
+        account_id: "557058:sample".to_owned(),
+        email: Some("sample@example.com".to_owned()),
+        nickname: Some("Sämple".to_owned()),
+    }
+}
+
+fn grant() -> Grant {
+    Grant {
+        access_token: AccessToken::new("a".repeat(2_600)),
+        refresh_token: Some(RefreshToken::new("r".repeat(2_600))),
+        expires_at: NOW.plus(Seconds(7_200)),
+    }
+}
+
+fn login() -> PendingLogin {
+    PendingLogin {
+        state: State::generate(&mut Counter(100)).unwrap(),
+        code_verifier: CodeVerifier::new("sample-verifier"),
+        return_to: "/reports?week=12".to_owned(),
+        begun_at: NOW,
+    }
+}
+
+fn pairs(cookies: &[SetCookie]) -> Vec<String> {
+    let pair = |cookie: &SetCookie| {
+        let line = cookie.header_value().unwrap();
+        line.as_str().split("; ").next().unwrap().to_owned()
+    };
+    cookies.iter().map(pair).collect()
+}
+
+fn sample() -> Value {
+    let (none, random) = (Headers::default(), &mut Counter(0));
+    let none = Cookies::read(&none);
+    let ring = ring();
+    let session = store()
+        .issue(identity(), &grant(), &none, NOW, random)
+        .unwrap();
+    let login = PendingLogins::new(&ring, NOW)
+        .add(&none, &login(), random)
+        .unwrap();
+    json!({"session": pairs(&session), "login": pairs(&login)})
+}
+
+fn headers(pairs: &Value) -> Headers {
+    let pairs: Vec<&str> = pairs
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| p.as_str().unwrap())
+        .collect();
+    Headers::new(vec![("cookie".to_owned(), pairs.join("; ").into_bytes())])
+}
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/sealed")
+}
+
+#[test]
+fn every_sample_opens_to_what_was_sealed() {
+    let mut count = 0;
+    for entry in fs::read_dir(folder()).unwrap() {
+        let path = entry.unwrap().path();
+        let sample: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        count += 1;
+        let session = headers(&sample["session"]);
+        let signed_in = store()
+            .open(&Cookies::read(&session), NOW)
+            .expect("an open session");
+        assert_eq!(signed_in.session.identity, identity(), "{}", path.display());
+        assert_eq!(signed_in.session.issued_at, NOW);
+        assert_eq!(signed_in.session.expires_at, NOW.plus(LIFETIMES.max_age));
+        assert_eq!(signed_in.grant, grant());
+        let pending = headers(&sample["login"]);
+        let ring = ring();
+        let found = PendingLogins::new(&ring, NOW).find(&Cookies::read(&pending), &login().state);
+        assert_eq!(found, Some(login()));
+    }
+    assert!(count >= 1);
+}
+
+/// The newest sample is of today's format: whoever changes the format adds one. To make it, remove
+/// nothing and run with `BITGATE_BLESS` set.
+#[test]
+fn the_newest_sample_has_the_form_of_today() {
+    let path = folder().join("v1.json");
+    let today = sample();
+    if std::env::var_os("BITGATE_BLESS").is_some() && !path.exists() {
+        fs::create_dir_all(folder()).unwrap();
+        fs::write(&path, format!("{today:#}\n")).unwrap();
+    }
+    let kept: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    let form = |pairs: &Value| -> Vec<(String, usize, Option<String>)> {
+        let split = |pair: &Value| {
+            let (name, value) = pair.as_str().unwrap().split_once('=').unwrap();
+            let version = value.split('.').nth(1).filter(|_| name.ends_with("grant"));
+            (name.to_owned(), value.len(), version.map(str::to_owned))
+        };
+        pairs.as_array().unwrap().iter().map(split).collect()
+    };
+    assert_eq!(form(&kept["session"]), form(&today["session"]));
+    assert_eq!(
+        kept["login"], today["login"],
+        "boxes are the same for the same nonce"
+    );
+}
