@@ -1,0 +1,162 @@
+//! The knobs, with the values of the original.
+
+/// Which of the two worlds: consumers are moved one by one since May 2026.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Refresh tokens rotate, the answer says `scope`, tokens look like JWTs of 2,600 characters.
+    Migrated,
+    /// Refresh tokens stay, the answer says `scopes`, tokens are short and opaque.
+    Legacy,
+}
+
+/// What becomes of a code challenge. Bitbucket Cloud does not document PKCE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pkce {
+    /// As if it had not been sent.
+    Ignored,
+    /// RFC 7636: who sent a challenge must send the verifier.
+    Verified,
+}
+
+/// An OAuth consumer of a workspace.
+#[derive(Clone, Debug)]
+pub struct Consumer {
+    /// Its key.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: String,
+    /// Its one callback URL.
+    pub callback: String,
+    /// The scopes that are ticked.
+    pub scopes: Vec<String>,
+    /// "This is a private consumer": may use client credentials.
+    pub private: bool,
+}
+
+/// An e-mail address of a person.
+#[derive(Clone, Debug)]
+pub struct Email {
+    /// The address.
+    pub email: String,
+    /// The one that the account is known by.
+    pub is_primary: bool,
+    /// Whether the person proved that it is theirs.
+    pub is_confirmed: bool,
+}
+
+/// Somebody with an account.
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// Atlassian's id.
+    pub account_id: String,
+    /// Bitbucket's id, with its braces.
+    pub uuid: String,
+    /// What they call themselves.
+    pub nickname: String,
+    /// Their name.
+    pub display_name: String,
+    /// Their addresses.
+    pub emails: Vec<Email>,
+}
+
+/// Everything that can be chosen.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Which world.
+    pub mode: Mode,
+    /// Host and port in the place of bitbucket.org.
+    pub web_host: String,
+    /// Host and port in the place of api.bitbucket.org.
+    pub api_host: String,
+    /// The consumers.
+    pub consumers: Vec<Consumer>,
+    /// The people.
+    pub people: Vec<Person>,
+    /// Characters of each token; by default 2,600 migrated and 100 legacy.
+    pub token_length: Option<usize>,
+    /// Seconds that an access token lives.
+    pub access_lifetime: u64,
+    /// Seconds that a code lives.
+    pub code_lifetime: u64,
+    /// Seconds that an unused refresh token lives.
+    pub refresh_lifetime: u64,
+    /// Seconds that a used refresh token still works when they rotate.
+    pub reuse_window: u64,
+    /// Seconds that a client gets refusals after a reuse.
+    pub lock_out: u64,
+    /// What becomes of a code challenge.
+    pub pkce: Pkce,
+    /// Milliseconds that the server waits before it answers.
+    pub latency_ms: u64,
+    /// Where the codes and tokens come from.
+    pub seed: u64,
+}
+
+impl Settings {
+    /// Characters of a token.
+    #[must_use]
+    pub fn token_characters(&self) -> usize {
+        self.token_length.unwrap_or(match self.mode {
+            Mode::Migrated => 2_600,
+            Mode::Legacy => 100,
+        })
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let consumer = Consumer {
+            client_id: "demo-consumer".to_owned(),
+            client_secret: "demo-secret".to_owned(),
+            callback: "http://localhost:10000/_bitgate/callback".to_owned(),
+            scopes: ["account", "email", "repository"]
+                .map(str::to_owned)
+                .to_vec(),
+            private: false,
+        };
+        Self {
+            mode: Mode::Migrated,
+            web_host: "127.0.0.1:10001".to_owned(),
+            api_host: "127.0.0.1:10002".to_owned(),
+            consumers: vec![consumer],
+            people: people(),
+            token_length: None,
+            access_lifetime: 7_200,
+            code_lifetime: 600,
+            refresh_lifetime: 90 * 86_400,
+            reuse_window: 600,
+            lock_out: 0,
+            pkce: Pkce::Verified,
+            latency_ms: 0,
+            seed: 1,
+        }
+    }
+}
+
+fn people() -> Vec<Person> {
+    let person = |number: u32, nickname: &str, display_name: &str, emails| Person {
+        account_id: format!("557058:0000000{number}-ada0-4c0d-8e1f-b17b0c4e7000"),
+        uuid: format!("{{0000000{number}-1111-4222-8333-444444444444}}"),
+        nickname: nickname.to_owned(),
+        display_name: display_name.to_owned(),
+        emails,
+    };
+    let email = |email: &str, is_primary, is_confirmed| Email {
+        email: email.to_owned(),
+        is_primary,
+        is_confirmed,
+    };
+    let adas = vec![
+        email("countess@example.net", false, false),
+        email("ada@example.com", true, true),
+    ];
+    let graces = vec![
+        email("grace@example.com", true, false),
+        email("hopper@example.net", false, true),
+    ];
+    vec![
+        person(1, "ada", "Ada Lovelace", adas),
+        person(2, "grace", "Grace Hopper", graces),
+        person(3, "linus", "Linus Torvalds", Vec::new()),
+    ]
+}

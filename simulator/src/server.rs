@@ -1,0 +1,130 @@
+//! Serves a function over HTTP/1.1, with the real clock.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+
+use crate::bitbucket::Hang;
+use crate::{Request, Response, response};
+
+/// The most bytes of a request's body.
+const MAX_BODY_BYTES: usize = 16 * 1_024 * 1_024;
+
+/// A server on threads of its own; it ends with this value.
+#[derive(Debug)]
+pub struct Running {
+    address: SocketAddr,
+    runtime: Option<Runtime>,
+}
+
+impl Running {
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Serves `handler` at `address`; port 0 takes a free one. The handler gets the time in seconds
+/// since 1970, and may block.
+///
+/// # Errors
+/// If the address cannot be listened at.
+pub fn spawn<H>(address: SocketAddr, handler: H) -> io::Result<Running>
+where
+    H: Fn(u64, Request) -> Response + Send + Sync + 'static,
+{
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let listener = runtime.block_on(TcpListener::bind(address))?;
+    let address = listener.local_addr()?;
+    let handler = Arc::new(handler);
+    runtime.spawn(async move {
+        loop {
+            let Ok((stream, _)) = listener.accept().await else {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            };
+            let handler = Arc::clone(&handler);
+            tokio::spawn(async move {
+                let service = service_fn(move |request| answer(Arc::clone(&handler), request));
+                // A client that goes away is none of our business.
+                let _ = http1::Builder::new()
+                    .max_buf_size(256 * 1_024)
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await;
+            });
+        }
+    });
+    Ok(Running {
+        address,
+        runtime: Some(runtime),
+    })
+}
+
+async fn answer<H>(
+    handler: Arc<H>,
+    request: http::Request<Incoming>,
+) -> Result<http::Response<Full<Bytes>>, Infallible>
+where
+    H: Fn(u64, Request) -> Response + Send + Sync + 'static,
+{
+    let (head, body) = request.into_parts();
+    let limited = http_body_util::Limited::new(body, MAX_BODY_BYTES)
+        .collect()
+        .await;
+    let Ok(body) = limited else {
+        return Ok(response(413, "text/plain", "too large\n").map(|body| Full::new(body.into())));
+    };
+    let request = http::Request::from_parts(head, body.to_bytes().to_vec());
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
+    let answered = tokio::task::spawn_blocking(move || handler(now, request)).await;
+    let answer = answered.unwrap_or_else(|_| response(500, "text/plain", "the handler failed\n"));
+    if answer.extensions().get::<Hang>().is_some() {
+        std::future::pending::<()>().await;
+    }
+    Ok(answer.map(|body| Full::new(body.into())))
+}
+
+/// Waits for SIGINT or SIGTERM.
+pub fn wait_for_the_end() {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    else {
+        return;
+    };
+    runtime.block_on(async {
+        use tokio::signal::unix::{SignalKind, signal};
+        let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+            return;
+        };
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+    });
+}
