@@ -1,5 +1,17 @@
 //! Imports run only downwards, and files stay small.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::disallowed_methods,
+    reason = "tests: a failed expectation is a failed test"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

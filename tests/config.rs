@@ -1,5 +1,17 @@
 //! The configuration: what is refused and how it is said, and that the documentation is true.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::disallowed_methods,
+    reason = "tests: a failed expectation is a failed test"
+)]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;

@@ -1,5 +1,17 @@
 //! What holds for every input.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::disallowed_methods,
+    reason = "tests: a failed expectation is a failed test"
+)]
+
 use bitgate::config::Config;
 use bitgate::http::{Cookies, HeaderValue, Headers, Request, RequestTarget, SetCookie};
 use bitgate::json::Json;

@@ -1,6 +1,18 @@
 //! Sealed samples of every format that was ever released: they must open for ever, or everybody is
 //! signed out by an update.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::disallowed_methods,
+    reason = "tests: a failed expectation is a failed test"
+)]
+
 use std::fs;
 use std::path::PathBuf;
 

@@ -97,10 +97,7 @@ where
         return Ok(response(413, "text/plain", "too large\n").map(|body| Full::new(body.into())));
     };
     let request = http::Request::from_parts(head, body.to_bytes().to_vec());
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs();
+    let now = now();
     let answered = tokio::task::spawn_blocking(move || handler(now, request)).await;
     let answer = answered.unwrap_or_else(|_| response(500, "text/plain", "the handler failed\n"));
     if answer.extensions().get::<Hang>().is_some() {
@@ -127,4 +124,12 @@ pub fn wait_for_the_end() {
             _ = terminate.recv() => {}
         }
     });
+}
+
+#[expect(clippy::disallowed_methods, reason = "a server runs on the real clock")]
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
 }

@@ -111,7 +111,7 @@ impl Upstream {
 fn demo_page(received: &Received) -> String {
     let fact = |label: &str, name: &str| {
         let value = received.header(name);
-        let shown = value.map_or("<small>not sent</small>".to_owned(), |value| escape(value));
+        let shown = value.map_or("<small>not sent</small>".to_owned(), escape);
         format!("<tr><th scope=\"row\">{label}</th><td>{shown}</td></tr>\n")
     };
     let bearer = received

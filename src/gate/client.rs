@@ -80,7 +80,8 @@ mod tests {
     fn only_a_page_that_a_person_opens_is_a_navigation() {
         let html = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
         let navigate = ("sec-fetch-mode", "navigate");
-        let table: [(&str, &[(&str, &str)], bool); 18] = [
+        type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], bool);
+        let table: [Row<'_>; 18] = [
             ("GET", &[html], true),
             ("HEAD", &[html], true),
             (

@@ -50,7 +50,9 @@ fn run() -> Result<(), lexopt::Error> {
                     "migrated" => Mode::Migrated,
                     "legacy" => Mode::Legacy,
                     other => {
-                        return Err(format!("expected migrated or legacy, but found {other}").into());
+                        return Err(
+                            format!("expected migrated or legacy, but found {other}").into()
+                        );
                     }
                 }
             }

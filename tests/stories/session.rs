@@ -1,0 +1,178 @@
+//! Staying signed in, and no longer.
+
+use crate::support::browser::{Browser, header};
+use crate::support::setup::Setup;
+
+fn signed_in<'w>(world: &'w mut crate::support::world::World, path: &str) -> Browser<'w> {
+    let ada = world.person("ada");
+    let mut browser = world.browser();
+    assert_eq!(browser.sign_in(path, &ada).status(), 302);
+    browser
+}
+
+story!(a_warm_request_asks_nobody, |world| {
+    let mut browser = signed_in(world, "/");
+    let calls = browser.world.bitbucket_calls();
+    for _ in 0..20 {
+        let page = browser.open("/");
+        assert_eq!(page.status(), 200);
+        assert_eq!(header(&page, "set-cookie"), "");
+    }
+    assert_eq!(browser.world.bitbucket_calls(), calls);
+    assert_eq!(browser.world.upstream().requests().len(), 20);
+});
+
+story!(
+    use_keeps_a_session_alive_and_idleness_ends_it,
+    Setup::with_clock(),
+    |world| {
+        let mut browser = signed_in(world, "/");
+        // 40 minutes of use of an hour's idle timeout, then 40 more.
+        for _ in 0..2 {
+            browser.world.advance(40 * 60);
+            let page = browser.open("/");
+            assert_eq!(page.status(), 200);
+            assert!(header(&page, "set-cookie").starts_with("__Host-bitgate="));
+            assert_eq!(header(&page, "cache-control"), "private, no-store");
+        }
+        // Within a tenth of the idle timeout nothing is sealed again.
+        browser.world.advance(5 * 60);
+        assert_eq!(header(&browser.open("/"), "set-cookie"), "");
+        browser.world.advance(61 * 60);
+        let answer = browser.open("/");
+        assert_eq!(
+            (
+                answer.status().as_u16(),
+                header(&answer, "x-bitgate-reason")
+            ),
+            (302, "session_expired")
+        );
+        let answer = browser.fetch("/");
+        assert_eq!(
+            (
+                answer.status().as_u16(),
+                header(&answer, "x-bitgate-reason")
+            ),
+            (401, "session_expired")
+        );
+    }
+);
+
+story!(
+    no_use_moves_the_end_of_a_session,
+    Setup {
+        config: |config| config["session"]["max_age"] = "90m".into(),
+        ..Setup::with_clock()
+    },
+    |world| {
+        let mut browser = signed_in(world, "/");
+        browser.world.advance(45 * 60);
+        assert_eq!(browser.open("/").status(), 200);
+        browser.world.advance(45 * 60 - 2);
+        assert_eq!(browser.open("/").status(), 200);
+        browser.world.advance(2);
+        assert_eq!(
+            header(&browser.open("/"), "x-bitgate-reason"),
+            "session_expired"
+        );
+    }
+);
+
+story!(
+    the_end_of_the_access_token_ends_the_session,
+    Setup {
+        bitbucket: |settings| settings.access_lifetime = 600,
+        ..Setup::with_clock()
+    },
+    |world| {
+        let mut browser = signed_in(world, "/");
+        browser.world.advance(595);
+        assert_eq!(browser.open("/").status(), 200);
+        browser.world.advance(6);
+        let answer = browser.open("/");
+        assert_eq!(
+            (
+                answer.status().as_u16(),
+                header(&answer, "x-bitgate-reason")
+            ),
+            (302, "session_expired")
+        );
+    }
+);
+
+story!(a_changed_cookie_is_an_absent_one, |world| {
+    let browser = signed_in(world, "/");
+    let jar = browser.jar.clone();
+    let world = browser.world;
+    let names: Vec<String> = jar.0.keys().cloned().collect();
+    assert!(names.len() >= 3, "{names:?}");
+    for name in &names {
+        let value = jar.0[name].clone();
+        let middle = value.len() / 2;
+        let swapped = if value.as_bytes()[middle] == b'A' {
+            "B"
+        } else {
+            "A"
+        };
+        let mut changed = value.clone();
+        changed.replace_range(middle..=middle, swapped);
+        for bad in [
+            changed,
+            value[..middle].to_owned(),
+            String::new(),
+            format!("{value}A"),
+        ] {
+            let mut browser = world.browser();
+            browser.jar = jar.clone();
+            browser.jar.0.insert(name.clone(), bad);
+            let answer = browser.open("/");
+            assert_eq!(header(&answer, "x-bitgate-reason"), "no_session", "{name}");
+            assert_eq!(answer.status(), 302);
+        }
+    }
+    let mut browser = world.browser();
+    browser.jar = jar;
+    assert_eq!(browser.open("/").status(), 200);
+});
+
+story!(parts_of_two_sessions_do_not_mix, |world| {
+    let first = signed_in(world, "/").jar;
+    let grace = world.person("grace");
+    let mut browser = world.browser();
+    assert_eq!(browser.sign_in("/", &grace).status(), 302);
+    let second = browser.jar.clone();
+    for name in second.names() {
+        let mut mixed = first.clone();
+        mixed.0.insert(name.to_owned(), second.0[name].clone());
+        browser.jar = mixed;
+        assert_eq!(
+            header(&browser.open("/"), "x-bitgate-reason"),
+            "no_session",
+            "{name}"
+        );
+    }
+});
+
+story!(a_new_login_leaves_no_part_of_the_old_grant, |world| {
+    world.bitbucket().settings.token_length = Some(6_000);
+    let browser = signed_in(world, "/");
+    let jar = browser.jar.clone();
+    let world = browser.world;
+    assert!(
+        jar.0.contains_key("__Host-bitgate-grant.4"),
+        "{:?}",
+        jar.names()
+    );
+    world.bitbucket().settings.token_length = Some(100);
+    let ada = world.person("ada");
+    let mut browser = world.browser();
+    browser.jar = jar;
+    let sent_away = browser.open("/_bitgate/login?rd=/");
+    let callback = browser.answer(&sent_away, &ada, "grant");
+    assert_eq!(browser.open(&callback).status(), 302);
+    assert_eq!(
+        browser.jar.names(),
+        ["__Host-bitgate", "__Host-bitgate-grant"]
+    );
+    assert_eq!(browser.open("/").status(), 200);
+});

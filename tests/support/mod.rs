@@ -1,0 +1,36 @@
+//! What stories are told with: a world of one edge, one Bitbucket and one upstream.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    unreachable_pub,
+    missing_docs,
+    missing_debug_implementations,
+    reason = "test support: a failed expectation is a failed test"
+)]
+
+pub mod browser;
+pub mod envoy;
+pub mod envoy_edge;
+pub mod example;
+pub mod native_edge;
+pub mod setup;
+pub mod world;
+
+pub type Request = http::Request<Vec<u8>>;
+pub type Response = http::Response<Vec<u8>>;
+
+/// What stands between a client and the upstream.
+pub trait Edge {
+    fn send(&mut self, request: Request) -> Response;
+
+    /// What the filter wrote to the log.
+    fn log(&mut self) -> Vec<String>;
+}

@@ -1,0 +1,199 @@
+//! The core in process: performs steps as the adapter does, without a network.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use bitgate::config::Config;
+use bitgate::gate::{Forward, Gate, Step};
+use bitgate::host::{Host, NoRandomness, Random, SharedData, Version};
+use bitgate::http::{Call, Reply};
+use bitgate::time::UnixTime;
+
+use super::example::SESSION_KEY;
+use super::world::Surroundings;
+use super::{Edge, Request, Response};
+
+/// Not random at all: stories are the same every time.
+#[derive(Debug)]
+struct Seeded(u64);
+
+impl Random for Seeded {
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), NoRandomness> {
+        for byte in bytes {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            *byte = self.0.to_le_bytes()[0];
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, Default)]
+struct Memory(HashMap<String, (Vec<u8>, Version)>);
+
+impl SharedData for Memory {
+    fn read(&self, key: &str) -> Option<(Vec<u8>, Version)> {
+        self.0.get(key).cloned()
+    }
+
+    fn write(&mut self, key: &str, value: &[u8], expected: Option<Version>) -> bool {
+        let version = self.0.get(key).map_or(0, |(_, version)| *version);
+        if version != 0 && expected.is_some_and(|expected| expected != version) {
+            return false;
+        }
+        self.0.insert(key.to_owned(), (value.to_vec(), version + 1));
+        true
+    }
+}
+
+pub struct NativeEdge {
+    gate: Rc<Gate>,
+    random: Seeded,
+    shared: Memory,
+    around: Surroundings,
+    log: Vec<String>,
+}
+
+pub fn environment(name: &str) -> Option<String> {
+    match name {
+        "BITGATE_SESSION_KEY" => Some(SESSION_KEY.to_owned()),
+        "BITBUCKET_CLIENT_SECRET" => Some("canary-client-secret".to_owned()),
+        _ => None,
+    }
+}
+
+impl NativeEdge {
+    pub fn new(config: &str, around: Surroundings) -> Self {
+        let config = Config::parse(config.as_bytes(), &environment).expect("a good configuration");
+        let gate = Gate::new(config).unwrap();
+        let random = Seeded(0x9e37_79b9_7f4a_7c15);
+        Self {
+            gate,
+            random,
+            shared: Memory::default(),
+            around,
+            log: Vec::new(),
+        }
+    }
+
+    fn call(&self, call: &Call) -> Reply {
+        let mut request = http::Request::builder()
+            .method(call.method)
+            .uri(&call.path)
+            .header("host", &call.authority);
+        for (name, value) in &call.headers {
+            request = request.header(*name, value.as_str());
+        }
+        let request = request.body(call.body.clone()).unwrap();
+        let now = self.around.clock.now();
+        let response = self.around.bitbucket.lock().unwrap().handle(now, &request);
+        if response.body().len() > Reply::MAX_BODY_BYTES {
+            return Reply::TooLarge;
+        }
+        let media_type = response
+            .headers()
+            .get("content-type")
+            .and_then(|v| v.to_str().ok());
+        let media_type = media_type
+            .and_then(|text| text.split(';').next())
+            .unwrap_or("");
+        Reply::Answer {
+            status: response.status().as_u16(),
+            media_type: media_type.trim().to_ascii_lowercase(),
+            body: response.into_body(),
+        }
+    }
+
+    fn forward(&self, mut request: Request, forward: &Forward) -> Response {
+        for name in &forward.remove {
+            request.headers_mut().remove(name.as_str());
+        }
+        for (name, value) in &forward.set {
+            let name = http::HeaderName::from_bytes(name.as_bytes()).unwrap();
+            request
+                .headers_mut()
+                .insert(name, http::HeaderValue::from_bytes(value).unwrap());
+        }
+        let mut response = self.around.upstream.lock().unwrap().handle(&request);
+        for cookie in forward
+            .response_cookies
+            .iter()
+            .filter_map(|cookie| cookie.header_value())
+        {
+            response
+                .headers_mut()
+                .append("set-cookie", cookie.as_str().parse().unwrap());
+        }
+        if !forward.response_cookies.is_empty() {
+            response
+                .headers_mut()
+                .insert("cache-control", "private, no-store".parse().unwrap());
+        }
+        response
+    }
+}
+
+/// The fields as Envoy hands them over.
+fn fields(request: &Request) -> Vec<(String, Vec<u8>)> {
+    let target = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |target| target.as_str());
+    let host = request
+        .headers()
+        .get("host")
+        .map_or(&b""[..], |value| value.as_bytes());
+    let mut fields = vec![
+        (
+            ":method".to_owned(),
+            request.method().as_str().as_bytes().to_vec(),
+        ),
+        (":authority".to_owned(), host.to_vec()),
+        (":path".to_owned(), target.as_bytes().to_vec()),
+        ("x-request-id".to_owned(), b"native-request".to_vec()),
+    ];
+    let headers = request.headers().iter().filter(|(name, _)| *name != "host");
+    fields
+        .extend(headers.map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())));
+    fields
+}
+
+impl Edge for NativeEdge {
+    fn send(&mut self, request: Request) -> Response {
+        let now = UnixTime(self.around.clock.now());
+        let received = bitgate::http::Request::read(fields(&request));
+        let mut host = Host {
+            now,
+            random: &mut self.random,
+            shared: &mut self.shared,
+        };
+        let mut step = self.gate.on_request(received, &mut host);
+        loop {
+            match step {
+                Step::Call(call, pending) => {
+                    let reply = self.call(&call);
+                    let mut host = Host {
+                        now,
+                        random: &mut self.random,
+                        shared: &mut self.shared,
+                    };
+                    step = pending.resume(reply, &mut host);
+                }
+                Step::Forward(forward) => return self.forward(request, &forward),
+                Step::Respond(response, event) => {
+                    self.log.push(event.to_string());
+                    let mut built = http::Response::builder().status(response.status);
+                    for (name, value) in &response.headers {
+                        built = built.header(*name, value.as_str());
+                    }
+                    return built.body(response.body).unwrap();
+                }
+            }
+        }
+    }
+
+    fn log(&mut self) -> Vec<String> {
+        self.log.clone()
+    }
+}

@@ -1,0 +1,36 @@
+//! What a story wants to be different from the demo.
+
+use bitgate_simulator::bitbucket::Settings;
+use serde_json::Value;
+
+/// The answer to: which world?
+pub struct Setup {
+    /// The example that the edge is configured with.
+    pub example: &'static str,
+    /// Changes the plugin's configuration.
+    pub config: fn(&mut Value),
+    /// Changes Bitbucket.
+    pub bitbucket: fn(&mut Settings),
+    /// Whether time can be moved: in Envoy that needs the module for tests.
+    pub clock: bool,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            example: "demo.yaml",
+            config: |_| {},
+            bitbucket: |_| {},
+            clock: false,
+        }
+    }
+}
+
+impl Setup {
+    pub fn with_clock() -> Self {
+        Self {
+            clock: true,
+            ..Self::default()
+        }
+    }
+}
