@@ -1,0 +1,65 @@
+# Bitgate. `make` alone lists the targets.
+
+WASM_TARGET := wasm32-wasip1
+CARGO_TARGET_DIR ?= target
+# The two modules are built in directories of their own, so that neither evicts the other's objects.
+TEST_HOOKS_DIR := $(CARGO_TARGET_DIR)/test-hooks
+
+# The module starts at about 1 ms per KB. 1 KB is 1,024 bytes.
+MAX_MODULE_KB := 600
+
+CARGO_MODULE := cargo rustc --locked --release --package bitgate --lib --crate-type cdylib --target $(WASM_TARGET)
+CLIPPY_MODULE := cargo clippy --locked --package bitgate --lib --target $(WASM_TARGET)
+CARGO_DOC := RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps --document-private-items
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help wasm wasm-test-hooks envoy-binary run test check deny browser clean wasm-target components
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1 \2/p' Makefile | \
+	while read -r target text; do printf '  make %-16s %s\n' "$$target" "$$text"; done
+
+wasm: wasm-target ## Build target/bitgate.wasm and check its size
+	$(CARGO_MODULE)
+	@scripts/install-module $(CARGO_TARGET_DIR)/$(WASM_TARGET)/release/bitgate.wasm target/bitgate.wasm $(MAX_MODULE_KB)
+
+wasm-test-hooks: wasm-target ## Build target/bitgate-test-hooks.wasm, the module with hooks for tests
+	$(CARGO_MODULE) --features test-hooks --target-dir $(TEST_HOOKS_DIR)
+	@scripts/install-module $(TEST_HOOKS_DIR)/$(WASM_TARGET)/release/bitgate.wasm target/bitgate-test-hooks.wasm
+
+envoy-binary: ## Print the path of the Envoy binary (ENVOY, or fetched once)
+	@scripts/fetch-envoy
+
+run: ## Serve http://localhost:10000 with the simulator, or with the real Bitbucket
+	@scripts/run
+
+test: wasm wasm-test-hooks ## Run all tests, with a real Envoy; the last line has the counts
+	@ENVOY=$$(scripts/fetch-envoy) && export ENVOY && scripts/test
+
+check: wasm components ## Check format, lints, documentation and the module's size
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	$(CLIPPY_MODULE) -- -D warnings
+	$(CLIPPY_MODULE) --features test-hooks -- -D warnings
+	$(CARGO_DOC) --workspace
+	$(CARGO_DOC) --package bitgate --lib --target $(WASM_TARGET)
+
+deny: ## Check licences, advisories and duplicates of the dependencies (needs cargo-deny)
+	@cargo deny --version >/dev/null 2>&1 || { echo 'make deny needs: cargo install --locked cargo-deny' >&2; exit 1; }
+	cargo deny --locked check
+
+browser: ## Sign in with Chromium, and write screenshots to target/browser
+	@scripts/browser
+
+clean: ## Remove everything that was built or fetched
+	cargo clean
+	rm -rf target
+
+# Rust's own parts that this needs. They are added by name: nothing else of the toolchain changes.
+wasm-target:
+	@rustup target list --installed | grep -qx $(WASM_TARGET) || rustup target add $(WASM_TARGET)
+
+components:
+	@cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
+	@cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
