@@ -8,6 +8,8 @@ table{border-collapse:collapse;width:100%}\
 th,td{text-align:left;vertical-align:top;padding:.35rem .6rem .35rem 0;border-bottom:1px solid #8884}\
 td,code{font-family:ui-monospace,monospace;font-size:.85rem;overflow-wrap:anywhere}\
 .box{display:block;padding:.75rem;border:1px solid #8886;border-radius:.4rem;max-height:14rem;overflow:auto}\
+.value div{max-height:7rem;overflow:auto}\
+th{width:11rem}\
 label{display:block;padding:.6rem .75rem;border:1px solid #8886;border-radius:.4rem;margin:.4rem 0}\
 button{font:inherit;padding:.6rem 1.2rem;margin:.75rem .5rem 0 0;border-radius:.4rem;border:1px solid #8886}\
 button[value=grant]{background:#0b57d0;color:#fff;border-color:#0b57d0}\

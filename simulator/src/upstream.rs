@@ -131,7 +131,7 @@ fn demo_page(received: &Received) -> String {
         .map(|(name, value)| {
             let value = String::from_utf8_lossy(value);
             format!(
-                "<tr><th scope=\"row\">{}</th><td>{}</td></tr>\n",
+                "<tr><th scope=\"row\">{}</th><td class=\"value\"><div>{}</div></td></tr>\n",
                 escape(name),
                 escape(&value)
             )

@@ -21,6 +21,8 @@ pub enum Level {
 pub enum EventKind {
     /// Somebody without a session was sent to sign in.
     LoginStarted,
+    /// Somebody asked who they are.
+    Asked,
     /// The request was refused.
     Refused,
     /// Somebody signed in.

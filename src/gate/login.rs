@@ -15,6 +15,14 @@ impl Gate {
         format!("{}{PREFIX}/callback", self.config.public.origin)
     }
 
+    /// The address that signs a browser in and then opens `rd`.
+    pub(super) fn login_url(&self, rd: &str) -> String {
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("rd", rd)
+            .finish();
+        format!("{}{PREFIX}/login?{query}", self.config.public.origin)
+    }
+
     /// Asks somebody without a session to sign in: a browser is sent to Bitbucket, and everybody
     /// else is told where a browser would have to go.
     pub(super) fn challenge(
@@ -34,12 +42,8 @@ impl Gate {
         } else {
             "/"
         };
-        let query = form_urlencoded::Serializer::new(String::new())
-            .append_pair("rd", rd)
-            .finish();
-        let url = format!("{}{PREFIX}/login?{query}", self.config.public.origin);
         Refusal::new(reason)
-            .with_login_url(url)
+            .with_login_url(self.login_url(rd))
             .into_step(Some(request), None)
     }
 

@@ -9,6 +9,7 @@ mod page;
 mod reason;
 mod refusal;
 mod step;
+mod whoami;
 
 pub use event::{Event, EventKind, Level};
 pub use forward::Forward;
@@ -107,6 +108,7 @@ impl Gate {
         match request.target.path().strip_prefix(PREFIX) {
             Some("/callback") => self.on_callback(request, host),
             Some("/login") => self.on_login(&request, host),
+            Some("/session") => self.on_session(&request, host),
             Some(_) | None => self.refuse(&request, None, Reason::NotFound),
         }
     }

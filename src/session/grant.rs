@@ -148,15 +148,6 @@ impl Grant {
         }
         Ok(cookies)
     }
-
-    /// Takes all cookies of a grant away that the request brought.
-    pub(super) fn remove(present: &Cookies<'_>) -> Vec<SetCookie> {
-        NAMES
-            .into_iter()
-            .filter(|name| present.contains(name))
-            .map(SetCookie::removal)
-            .collect()
-    }
 }
 
 fn place(session_id: &str) -> Place<'_> {

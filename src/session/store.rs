@@ -168,39 +168,44 @@ impl SessionStore {
         Some(SetCookie::new(NAME, token, remaining))
     }
 
-    /// Takes the session's cookies away that the request brought.
+    /// When the session ends if it is not used again.
     #[must_use]
-    pub fn remove(&self, present: &Cookies<'_>) -> Vec<SetCookie> {
-        let token = present.contains(NAME).then(|| SetCookie::removal(NAME));
-        token.into_iter().chain(Grant::remove(present)).collect()
+    pub fn ends_at(&self, signed_in: &SignedIn) -> UnixTime {
+        signed_in.ends_at(self.lifetimes)
     }
 }
 
 impl SignedIn {
     fn liveness(&self, lifetimes: Lifetimes, now: UnixTime) -> Result<(), Absence> {
         let Session {
-            issued_at,
-            expires_at,
-            seen_at,
-            ..
+            issued_at, seen_at, ..
         } = &self.session;
         // Sealed by an instance whose clock is ahead, but not by much.
         let skew = Seconds(CLOCK_SKEW_SECONDS);
         if now.plus(skew) < *issued_at || now.plus(skew) < *seen_at {
             return Err(Absence::Missing);
         }
-        // The configuration may have become stricter since.
-        let ends = [
-            *expires_at,
-            issued_at.plus(lifetimes.max_age),
-            seen_at.plus(lifetimes.idle_timeout),
-            self.grant.expires_at,
-        ];
-        if ends.iter().any(|end| now >= *end) {
+        if now >= self.ends_at(lifetimes) {
             Err(Absence::Expired)
         } else {
             Ok(())
         }
+    }
+
+    /// The earliest of all ends. The configuration may have become stricter since sign-in.
+    fn ends_at(&self, lifetimes: Lifetimes) -> UnixTime {
+        let Session {
+            issued_at,
+            expires_at,
+            seen_at,
+            ..
+        } = &self.session;
+        let by_age = issued_at.plus(lifetimes.max_age);
+        let by_idleness = seen_at.plus(lifetimes.idle_timeout);
+        (*expires_at)
+            .min(by_age)
+            .min(by_idleness)
+            .min(self.grant.expires_at)
     }
 
     #[cfg(test)]

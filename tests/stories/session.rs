@@ -176,3 +176,35 @@ story!(a_new_login_leaves_no_part_of_the_old_grant, |world| {
     );
     assert_eq!(browser.open("/").status(), 200);
 });
+
+story!(a_page_can_ask_who_is_signed_in, |world| {
+    let ada = world.person("ada");
+    let mut browser = world.browser();
+    let nobody = browser.fetch("/_bitgate/session");
+    assert_eq!(
+        (
+            nobody.status().as_u16(),
+            header(&nobody, "x-bitgate-reason")
+        ),
+        (401, "no_session")
+    );
+    browser.sign_in("/", &ada);
+    let answer = browser.fetch("/_bitgate/session");
+    assert_eq!(
+        (answer.status().as_u16(), header(&answer, "set-cookie")),
+        (200, "")
+    );
+    assert_eq!(header(&answer, "cache-control"), "private, no-store");
+    let document: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
+    assert_eq!(document["account_id"], ada.as_str());
+    assert_eq!(document["email"], "ada@example.com");
+    let left = document["seconds_left"].as_u64().unwrap();
+    assert!(
+        (3_500..=3_600).contains(&left),
+        "the idle timeout comes first: {left}"
+    );
+    let post = http::Request::post("/_bitgate/session")
+        .body(Vec::new())
+        .unwrap();
+    assert_eq!(browser.send(post).status(), 405);
+});

@@ -1,0 +1,49 @@
+//! `/_bitgate/session`: who am I, and for how long?
+
+use serde_json::json;
+
+use crate::gate::refusal::Refusal;
+use crate::gate::{Event, EventKind, Gate, Reason, Step};
+use crate::host::Host;
+use crate::http::{Cookies, Request, Response};
+use crate::identity::Principal;
+use crate::session::Absence;
+
+impl Gate {
+    /// Tells a page of the site who is signed in. A question moves no idle timeout, or a page that
+    /// asks every minute would keep a session alive that nobody uses.
+    pub(super) fn on_session(&self, request: &Request, host: &Host<'_>) -> Step {
+        if !matches!(request.method.as_str(), "GET" | "HEAD") {
+            let refusal = Refusal::new(Reason::MethodNotAllowed).with_allow("GET, HEAD");
+            return refusal.into_step(Some(request), None);
+        }
+        let cookies = Cookies::read(&request.headers);
+        let signed_in = match self.sessions.open(&cookies, host.now) {
+            Ok(signed_in) => signed_in,
+            Err(absence) => {
+                let reason = match absence {
+                    Absence::Expired => Reason::SessionExpired,
+                    Absence::Missing => Reason::NoSession,
+                };
+                let refusal = Refusal::new(reason).with_login_url(self.login_url("/"));
+                return refusal.into_step(Some(request), None);
+            }
+        };
+        let identity = &signed_in.session.identity;
+        let ends_at = self.sessions.ends_at(&signed_in);
+        let document = json!({
+            "principal": Principal::Person.as_str(),
+            "account_id": identity.account_id,
+            "email": identity.email,
+            "nickname": identity.nickname,
+            "signed_in_at": signed_in.session.issued_at.0,
+            "ends_at": ends_at.0,
+            "seconds_left": ends_at.since(host.now).0,
+        });
+        let event = Event {
+            account_id: Some(identity.account_id.clone()),
+            ..Event::new(EventKind::Asked)
+        };
+        Step::Respond(Response::json(200, &document), event)
+    }
+}
