@@ -232,3 +232,78 @@ fn many_responses_wait_at_once() {
     }
     jobs.assert_alive();
 }
+
+/// What no HTTP library sends. Whatever it is answered with, the worker lives and the upstream is
+/// not asked.
+#[test]
+fn a_stranger_cannot_stop_the_worker() {
+    let mut example = Example::read("demo.yaml");
+    let upstream_requests = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&upstream_requests);
+    let upstream = server::spawn(([127, 0, 0, 1], 0).into(), move |_, _| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        http::Response::new(Vec::new())
+    })
+    .unwrap();
+    example.set_cluster_port("demo_upstream", upstream.address().port());
+    example.free_ports();
+    example.set_module(&module("bitgate"));
+    let envoy = Envoy::start(&example, 1);
+    let many = (0..1_000)
+        .map(|number| format!("__Host-bitgate-login.{number}=x; "))
+        .collect::<String>();
+    let long = "a".repeat(60_000);
+    let lines: Vec<Vec<u8>> = vec![
+        b"x: \xff\xfe".to_vec(),
+        b"cookie: \xff\xfe=\xff".to_vec(),
+        b"cookie: __Host-bitgate=\xff".to_vec(),
+        b"cookie: __Host-bitgate=a; __Host-bitgate=b\r\ncookie: __Host-bitgate=c".to_vec(),
+        b"cookie: __Host-bitgate=eyJhbGciOiJub25lIn0....\r\ncookie: __Host-bitgate-grant=5.1.."
+            .to_vec(),
+        b"authorization: \xff\r\nauthorization: Bearer x".to_vec(),
+        b"accept: \xff,text/html\r\nsec-fetch-mode: \xff".to_vec(),
+        b"x-request-id: \xff\r\nx-forwarded-user: \xff".to_vec(),
+        format!("cookie: {many}").into_bytes(),
+        format!("cookie: {long}").into_bytes(),
+        format!("x-long: {long}").into_bytes(),
+    ];
+    let targets = [
+        "/",
+        "/_bitgate/callback?code=%ff&state=%00",
+        "/_bitgate/login?rd=%ff%fe",
+        "/_bitgate/session",
+    ];
+    for line in &lines {
+        for target in targets {
+            let mut request =
+                format!("GET {target} HTTP/1.1\r\nhost: localhost:10000\r\n").into_bytes();
+            request.extend(line);
+            request.extend(b"\r\nconnection: close\r\n\r\n");
+            let answer = envoy.send_raw(&request);
+            let status = answer.get(9..12).unwrap_or("none");
+            assert!(
+                status.starts_with('3') || status.starts_with('4'),
+                "{answer}"
+            );
+        }
+    }
+    for head in [
+        "GET / HTTP/1.0\r\n\r\n",
+        "OPTIONS * HTTP/1.1\r\nhost: localhost:10000\r\n\r\n",
+        "CONNECT localhost:1 HTTP/1.1\r\nhost: localhost:1\r\n\r\n",
+        "G\u{e9}T / HTTP/1.1\r\n\r\n",
+    ] {
+        let head = head.replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n");
+        assert!(!envoy.send_raw(head.as_bytes()).contains(" 200 "), "{head}");
+    }
+    assert_eq!(upstream_requests.load(Ordering::SeqCst), 0);
+    let plain = http::Request::get("/public/x").header("host", "localhost:10000");
+    let answer = client::send(envoy.listener, plain.body(Vec::new()).unwrap()).unwrap();
+    assert_eq!(answer.status(), 200);
+    let reloads = envoy.stats("vm_reload");
+    assert!(
+        !reloads.lines().any(|line| !line.ends_with(": 0")),
+        "{reloads}"
+    );
+    assert!(!envoy.log_text().contains("panicked"));
+}

@@ -158,7 +158,7 @@ impl Envoy {
         text
     }
 
-    /// Sends bytes that no HTTP library would, and reads until the server closes or is silent.
+    /// Sends bytes that no HTTP library would, and reads the head of the answer.
     pub fn send_raw(&self, bytes: &[u8]) -> String {
         use std::io::Write;
         let mut stream = TcpStream::connect(self.listener).unwrap();
@@ -169,10 +169,10 @@ impl Envoy {
         let mut answer = Vec::new();
         let mut buffer = [0; 4_096];
         while let Ok(count) = stream.read(&mut buffer) {
-            if count == 0 {
+            answer.extend_from_slice(&buffer[..count]);
+            if count == 0 || answer.windows(4).any(|end| end == b"\r\n\r\n") {
                 break;
             }
-            answer.extend_from_slice(&buffer[..count]);
         }
         String::from_utf8_lossy(&answer).into_owned()
     }
