@@ -6,6 +6,8 @@
 //! ```
 //! One box is sealed and then cut, so parts of two grants never open.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -41,9 +43,9 @@ pub struct Grant {
 #[serde(deny_unknown_fields)]
 struct Sealed<'a> {
     #[serde(rename = "a", borrow)]
-    access_token: &'a str,
+    access_token: Cow<'a, str>,
     #[serde(rename = "r", borrow, default, skip_serializing_if = "Option::is_none")]
-    refresh_token: Option<&'a str>,
+    refresh_token: Option<Cow<'a, str>>,
     #[serde(rename = "e")]
     expires_at: u64,
 }
@@ -126,8 +128,11 @@ impl Grant {
         random: &mut dyn Random,
     ) -> Result<Vec<SetCookie>, NotWritten> {
         let sealed = Sealed {
-            access_token: self.access_token.expose(),
-            refresh_token: self.refresh_token.as_ref().map(RefreshToken::expose),
+            access_token: self.access_token.expose().into(),
+            refresh_token: self
+                .refresh_token
+                .as_ref()
+                .map(|token| token.expose().into()),
             expires_at: self.expires_at.0,
         };
         // A structure of strings and numbers always serializes.
@@ -180,6 +185,43 @@ fn split(text: &str) -> Option<Vec<&str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::Headers;
+    use crate::session::SessionKey;
+
+    #[derive(Debug)]
+    struct Ones;
+
+    impl Random for Ones {
+        fn fill(&mut self, bytes: &mut [u8]) -> Result<(), NoRandomness> {
+            bytes.fill(1);
+            Ok(())
+        }
+    }
+
+    /// RFC 6749 appendix A.12 lets a token hold quotes and backslashes, which JSON escapes.
+    #[test]
+    fn every_visible_character_of_a_token_survives() {
+        let key = SessionKey::new("k", [7; 32].into()).unwrap();
+        let ring = KeyRing::new("https://a.test", &[key]).unwrap();
+        let all: String = ('!'..='~').collect();
+        let grant = Grant {
+            access_token: AccessToken::new(all.as_str()),
+            refresh_token: Some(RefreshToken::new(all.as_str())),
+            expires_at: UnixTime(9),
+        };
+        let none = Headers::default();
+        let none = Cookies::read(&none);
+        let cookies = grant
+            .write(&ring, "s", Seconds(60), &none, &mut Ones)
+            .unwrap();
+        let lines = cookies.iter().filter_map(SetCookie::header_value);
+        let pairs: Vec<String> = lines
+            .map(|line| line.as_str().split("; ").next().unwrap().to_owned())
+            .collect();
+        let headers = Headers::new(vec![("cookie".to_owned(), pairs.join("; ").into_bytes())]);
+        let text = Parts::read(&Cookies::read(&headers)).unwrap().join();
+        assert_eq!(Grant::open(&ring, "s", &text), Some(grant));
+    }
 
     #[test]
     fn a_text_is_cut_into_no_more_parts_than_there_are_names() {
