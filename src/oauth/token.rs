@@ -72,7 +72,7 @@ impl TokenRequest<'_> {
 }
 
 /// A successful answer of the token endpoint (RFC 6749 section 5.1).
-#[derive(Debug, PartialEq)]
+#[derive(PartialEq)]
 pub struct TokenResponse {
     /// The access token: visible ASCII, so that it can go into a header.
     pub access_token: AccessToken,
@@ -95,6 +95,15 @@ pub enum InvalidTokenResponse {
     Unavailable(u16),
     /// No answer at all.
     NoAnswer(Reply),
+}
+
+impl fmt::Debug for TokenResponse {
+    /// The document holds the tokens.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenResponse")
+            .field("expires_in", &self.expires_in)
+            .finish_non_exhaustive()
+    }
 }
 
 impl TokenResponse {
