@@ -32,7 +32,7 @@ envoy-binary: ## Print the path of the Envoy binary (ENVOY, or fetched once)
 	@scripts/fetch-envoy
 
 run: ## Serve http://localhost:10000 with the simulator, or with the real Bitbucket
-	@scripts/run
+	@EXAMPLE="$(EXAMPLE)" scripts/run
 
 test: wasm wasm-test-hooks ## Run all tests, with a real Envoy; the last line has the counts
 	@ENVOY=$$(scripts/fetch-envoy) && export ENVOY && scripts/test

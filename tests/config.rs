@@ -222,12 +222,14 @@ fn every_key_is_documented_and_every_documented_key_exists() {
         ("bitbucket.web", vec!["bitbucket", "web"]),
         ("bitbucket.api", vec!["bitbucket", "api"]),
         ("session", vec!["session"]),
+        ("status", vec!["status"]),
         ("session.keys[]", vec!["session", "keys", "0"]),
         ("rules[]", vec!["rules", "0"]),
         ("rules[].match", vec!["rules", "0", "match"]),
     ];
     for (path, steps) in sections {
         let mut config = minimal();
+        config["status"] = json!({"allow": "nobody"});
         let mut value = &mut config;
         for step in steps {
             value = match step {
@@ -278,4 +280,41 @@ fn a_nickname_in_a_header_is_a_warning() {
     let warnings = parse(&config.to_string()).unwrap().warnings;
     assert_eq!(warnings.len(), 1);
     assert_eq!(warnings[0].path, "identity_headers.x-name");
+}
+
+/// A Struct decodes to what its JSON form says. What Envoy sends is tested in `examples.rs`.
+#[test]
+fn a_struct_is_read_as_its_json_form() {
+    use prost::Message;
+    let bytes = structure(&minimal()).encode_to_vec();
+    let config = Config::parse(&bytes, &environment).unwrap();
+    assert_eq!(config.public.origin, "https://tools.example.com");
+    assert_eq!(config.policy.rules.len(), 1);
+    let cut = &bytes[..bytes.len() - 1];
+    let problems = Config::parse(cut, &environment).unwrap_err();
+    assert_eq!(problems[0].path, "configuration");
+}
+
+fn structure(value: &Value) -> prost_types::Struct {
+    let members = value.as_object().unwrap().iter();
+    prost_types::Struct {
+        fields: members
+            .map(|(name, value)| (name.clone(), message(value)))
+            .collect(),
+    }
+}
+
+fn message(value: &Value) -> prost_types::Value {
+    use prost_types::value::Kind;
+    let kind = match value {
+        Value::Null => Kind::NullValue(0),
+        Value::Bool(value) => Kind::BoolValue(*value),
+        Value::Number(number) => Kind::NumberValue(number.as_f64().unwrap()),
+        Value::String(text) => Kind::StringValue(text.clone()),
+        Value::Array(items) => Kind::ListValue(prost_types::ListValue {
+            values: items.iter().map(message).collect(),
+        }),
+        Value::Object(_) => Kind::StructValue(structure(value)),
+    };
+    prost_types::Value { kind: Some(kind) }
 }

@@ -24,7 +24,7 @@ fn names() -> Vec<String> {
     let entries = fs::read_dir(root().join("envoy")).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let names: Vec<_> = names.filter(|name| name.ends_with(".yaml")).collect();
-    assert!(names.len() >= 2, "{names:?}");
+    assert!(names.len() >= 3, "{names:?}");
     names
 }
 
@@ -69,5 +69,30 @@ fn nothing_opens_without_a_configuration() {
         example.set_module(&module("bitgate"));
         example.set_plugin_text(text);
         assert!(!validate(&example).status.success(), "{text:?}");
+    }
+}
+
+/// The same configuration as a Struct: Envoy hands it over as binary protobuf.
+#[test]
+fn a_struct_is_as_good_as_a_string() {
+    let mut example = Example::read("demo.yaml");
+    example.set_module(&module("bitgate"));
+    let mut config = example.plugin();
+    example.set_plugin_struct(&config);
+    let output = validate(&example);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{text}");
+    // And what YAML made of an unquoted kid is said.
+    config["session"]["keys"][0]["kid"] = json!(2026);
+    config["no_such_key"] = json!(null);
+    example.set_plugin_struct(&config);
+    let output = validate(&example);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "{text}");
+    for line in [
+        "session.keys[0].kid: expected a string, but found a number: write it in quotes",
+        "no_such_key: expected one of ",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
     }
 }

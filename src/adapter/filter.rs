@@ -2,15 +2,16 @@
 
 use std::rc::Rc;
 
-use log::{info, warn};
+use log::{debug, info, warn};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use crate::adapter::hostcalls;
 use crate::adapter::local_response;
-use crate::gate::{Event, Forward, Gate, Level, Pending, Step};
+use crate::adapter::metrics::Metrics;
+use crate::gate::{Event, Forward, Gate, Level, Pending, ResponsePlan, Step, unconfigured};
 use crate::host::Host;
-use crate::http::{Reply, Request, SetCookie};
+use crate::http::{Reply, Request};
 use crate::time::UnixTime;
 
 #[cfg(feature = "test-hooks")]
@@ -22,14 +23,15 @@ enum State {
     Idle,
     /// A call is on its way.
     Waiting { token: u32, pending: Pending },
-    /// It went upstream; these cookies belong on the response.
-    Forwarded { cookies: Vec<SetCookie> },
+    /// It went upstream.
+    Forwarded { response: ResponsePlan },
     /// We answered it.
     Answered,
 }
 
 pub(super) struct Filter {
     gate: Option<Rc<Gate>>,
+    metrics: Rc<Metrics>,
     state: State,
     #[cfg(feature = "test-hooks")]
     hooks: Hooks,
@@ -40,9 +42,10 @@ impl Filter {
         not(feature = "test-hooks"),
         expect(unused_variables, reason = "only a stream that waits needs its own id")
     )]
-    pub(super) fn new(context_id: u32, gate: Option<Rc<Gate>>) -> Self {
+    pub(super) fn new(context_id: u32, gate: Option<Rc<Gate>>, metrics: Rc<Metrics>) -> Self {
         Self {
             gate,
+            metrics,
             state: State::Idle,
             #[cfg(feature = "test-hooks")]
             hooks: Hooks {
@@ -69,17 +72,16 @@ impl Filter {
                 Step::Forward(Forward {
                     remove,
                     set,
-                    response_cookies,
+                    response,
                 }) => {
                     hostcalls::edit_request(&remove, &set);
-                    self.state = State::Forwarded {
-                        cookies: response_cookies,
-                    };
+                    self.state = State::Forwarded { response };
                     return Action::Continue;
                 }
                 Step::Respond(response, event) => {
                     self.state = State::Answered;
                     log_event(&event);
+                    self.metrics.count(&event);
                     let code = event.reason.map_or("redirect", |reason| reason.code());
                     local_response::send(&response, &format!("bitgate_{code}"));
                     return Action::Pause;
@@ -141,11 +143,10 @@ impl Context for Filter {
 
 impl HttpContext for Filter {
     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
-        let Some(gate) = self.gate.clone() else {
-            local_response::send_unconfigured();
-            return Action::Pause;
-        };
         let fields = hostcalls::request_fields();
+        let Some(gate) = self.gate.clone() else {
+            return self.perform(unconfigured(Request::read(fields)));
+        };
         #[cfg(feature = "test-hooks")]
         self.hooks.read(&fields);
         let (mut random, mut shared) = (hostcalls::OsRandom, hostcalls::WorkerShared);
@@ -160,12 +161,10 @@ impl HttpContext for Filter {
 
     fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
         // It also runs for answers of our own, which are complete.
-        let State::Forwarded { cookies } = &self.state else {
+        let State::Forwarded { response } = &self.state else {
             return Action::Continue;
         };
-        if !cookies.is_empty() {
-            hostcalls::add_cookies(cookies);
-        }
+        hostcalls::edit_response(response);
         #[cfg(feature = "test-hooks")]
         if self.hooks.waits() {
             return Action::Pause;
@@ -176,6 +175,7 @@ impl HttpContext for Filter {
 
 fn log_event(event: &Event) {
     match event.level() {
+        Level::Debug => debug!("{event}"),
         Level::Info => info!("{event}"),
         Level::Warn => warn!("{event}"),
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use proxy_wasm::hostcalls as host;
 use proxy_wasm::types::{BufferType, MapType};
 
+use crate::gate::{Audience, ResponsePlan};
 use crate::host::{NoRandomness, Random, SharedData, Version};
 use crate::http::{Call, Headers, Reply, SetCookie};
 use crate::time::UnixTime;
@@ -39,13 +40,36 @@ pub(super) fn edit_request(remove: &[String], set: &[(String, Vec<u8>)]) {
     }
 }
 
-/// Adds cookies to the upstream's response, which nobody may store then.
-pub(super) fn add_cookies(cookies: &[SetCookie]) {
+/// Edits the upstream's response. Most have neither of the two headers: a look at each that is not
+/// there costs less than reading all.
+pub(super) fn edit_response(plan: &ResponsePlan) {
     const MAP: MapType = MapType::HttpResponseHeaders;
-    for value in cookies.iter().filter_map(SetCookie::header_value) {
+    let is_set = |name| matches!(host::get_map_value_bytes(MAP, name), Ok(Some(_)));
+    if is_set("set-cookie") {
+        strip_our_cookies();
+    }
+    for value in plan.cookies.iter().filter_map(SetCookie::header_value) {
         let _ = host::add_map_value_bytes(MAP, "set-cookie", value.as_str().as_bytes());
     }
-    let _ = host::set_map_value_bytes(MAP, "cache-control", Some(b"private, no-store"));
+    let looks = plan.cookies.is_empty() && plan.audience == Audience::OnePerson;
+    if let Some(value) = plan.cache_control(looks && is_set("cache-control")) {
+        let _ = host::set_map_value_bytes(MAP, "cache-control", Some(value.as_bytes()));
+    }
+}
+
+/// Takes away the cookies of ours that the upstream sets, and keeps the others as they are.
+fn strip_our_cookies() {
+    const MAP: MapType = MapType::HttpResponseHeaders;
+    let fields = Headers::new(host::get_map_bytes(MAP).unwrap_or_default());
+    let all: Vec<&[u8]> = fields.all("set-cookie").collect();
+    let passes = |line: &&&[u8]| ResponsePlan::lets_through(line);
+    if all.iter().all(|line| passes(&line)) {
+        return;
+    }
+    let _ = host::remove_map_value(MAP, "set-cookie");
+    for line in all.iter().filter(passes) {
+        let _ = host::add_map_value_bytes(MAP, "set-cookie", line);
+    }
 }
 
 pub(super) fn resume_request() {

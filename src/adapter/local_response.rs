@@ -51,11 +51,6 @@ pub(super) fn send(response: &Response, details: &str) {
     };
 }
 
-/// Without a configuration nothing can be judged, so nothing passes.
-pub(super) fn send_unconfigured() {
-    send(&Response::new(503), "bitgate_unconfigured");
-}
-
 /// The ABI's map: the number of pairs, the sizes of each name and value, then each of them with a
 /// NUL behind it; numbers are 32 bits, little-endian.
 fn serialize(headers: &[(&'static str, HeaderValue)]) -> Vec<u8> {

@@ -5,6 +5,7 @@ mod hostcalls;
 #[cfg(feature = "test-hooks")]
 mod jobs;
 mod local_response;
+mod metrics;
 mod root;
 
 use proxy_wasm::types::LogLevel;

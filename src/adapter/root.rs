@@ -8,6 +8,7 @@ use proxy_wasm::types::ContextType;
 
 use crate::adapter::filter::Filter;
 use crate::adapter::hostcalls;
+use crate::adapter::metrics::Metrics;
 use crate::config::Config;
 use crate::gate::Gate;
 
@@ -18,6 +19,7 @@ use crate::adapter::jobs::Jobs;
 pub(super) struct Root {
     /// `None` until a configuration was accepted: every request is refused then.
     gate: Option<Rc<Gate>>,
+    metrics: Rc<Metrics>,
     #[cfg(feature = "test-hooks")]
     id: u32,
     #[cfg(feature = "test-hooks")]
@@ -35,6 +37,7 @@ impl Root {
     pub(super) fn new(id: u32) -> Self {
         Self {
             gate: None,
+            metrics: Rc::default(),
             #[cfg(feature = "test-hooks")]
             id,
             #[cfg(feature = "test-hooks")]
@@ -73,6 +76,7 @@ impl RootContext for Root {
             config.public.origin
         );
         self.gate = Gate::new(config);
+        self.metrics.define_all();
         #[cfg(feature = "test-hooks")]
         {
             self.jobs = Jobs::register(self.id);
@@ -81,7 +85,7 @@ impl RootContext for Root {
     }
 
     fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
-        let filter = Filter::new(context_id, self.gate.clone());
+        let filter = Filter::new(context_id, self.gate.clone(), Rc::clone(&self.metrics));
         #[cfg(feature = "test-hooks")]
         let filter = filter.with_jobs(self.jobs.clone());
         Some(Box::new(filter))

@@ -1,5 +1,9 @@
 //! The section `bitbucket`.
 
+use std::net::Ipv4Addr;
+
+use zeroize::Zeroizing;
+
 use crate::bitbucket::{Endpoint, Scopes};
 use crate::config::Bitbucket;
 use crate::config::reader::{Node, Reader, quoted};
@@ -8,8 +12,20 @@ use crate::time::Seconds;
 
 const TIMEOUT: Seconds = Seconds(5);
 
+/// What examples say in the place of a secret.
+const PLACEHOLDERS: [&str; 8] = [
+    "changeme",
+    "change-me",
+    "client_secret",
+    "example",
+    "password",
+    "placeholder",
+    "secret",
+    "xxx",
+];
+
 impl Reader<'_> {
-    pub(super) fn bitbucket(&self, node: &Node<'_>, inline_allowed: bool) -> Option<Bitbucket> {
+    pub(super) fn bitbucket(&self, node: &Node<'_>, is_loopback: bool) -> Option<Bitbucket> {
         let known = ["client_id", "client_secret", "scopes", "web", "api"];
         let section = self.object(node, &known)?;
         let id = self
@@ -17,16 +33,16 @@ impl Reader<'_> {
             .and_then(|node| self.client_id(&node));
         let secret = self
             .required(&section, "client_secret")
-            .and_then(|node| self.secret(&node, inline_allowed));
+            .and_then(|node| self.client_secret(&node, is_loopback));
         let scopes = self
             .required(&section, "scopes")
             .and_then(|node| self.scopes(&node));
         let web = self
             .required(&section, "web")
-            .and_then(|node| self.endpoint(&node, "bitbucket.org"));
+            .and_then(|node| self.endpoint(&node, "bitbucket.org", is_loopback));
         let api = self
             .required(&section, "api")
-            .and_then(|node| self.endpoint(&node, "api.bitbucket.org"));
+            .and_then(|node| self.endpoint(&node, "api.bitbucket.org", is_loopback));
         let client = ClientCredentials {
             id: id?,
             secret: ClientSecret::new(secret?.as_str()),
@@ -78,13 +94,13 @@ impl Reader<'_> {
         Some(scopes)
     }
 
-    fn endpoint(&self, node: &Node<'_>, host: &str) -> Option<Endpoint> {
+    fn endpoint(&self, node: &Node<'_>, host: &str, is_loopback: bool) -> Option<Endpoint> {
         let section = self.object(node, &["cluster", "url", "timeout"])?;
         let cluster = self
             .required(&section, "cluster")
             .and_then(|node| self.cluster(&node));
         let url = match section.member("url") {
-            Some(node) => self.endpoint_url(&node),
+            Some(node) => self.provider_url(&node, is_loopback),
             None => Some(("https", host.to_owned())),
         };
         let timeout = match section.member("timeout") {
@@ -98,6 +114,34 @@ impl Reader<'_> {
             authority,
             timeout: timeout?,
         })
+    }
+
+    /// The site's own kind of host decides: people elsewhere can't be sent to an address of this
+    /// machine, and a certificate names no address.
+    fn provider_url(&self, node: &Node<'_>, is_loopback: bool) -> Option<(&'static str, String)> {
+        let (scheme, authority) = self.endpoint_url(node)?;
+        let host = authority
+            .rsplit_once(':')
+            .map_or(authority.as_str(), |(host, _)| host);
+        let is_address = host.starts_with('[') || host.parse::<Ipv4Addr>().is_ok();
+        let is_local = scheme == "http" || is_address || host.ends_with("localhost");
+        if is_local && !is_loopback {
+            let expected = "expected https and a host name, since public_url is no loopback host";
+            self.wrong(&node.path, expected, &quoted(&authority));
+        }
+        Some((scheme, authority))
+    }
+
+    fn client_secret(&self, node: &Node<'_>, is_loopback: bool) -> Option<Zeroizing<String>> {
+        let secret = self.secret(node, is_loopback)?;
+        let is_placeholder = PLACEHOLDERS
+            .iter()
+            .any(|word| secret.eq_ignore_ascii_case(word));
+        if is_placeholder && !is_loopback {
+            let expected = "expected the secret of an OAuth consumer";
+            self.wrong(&node.path, expected, "a placeholder");
+        }
+        Some(secret)
     }
 
     fn cluster(&self, node: &Node<'_>) -> Option<String> {

@@ -6,6 +6,7 @@ mod headers;
 mod reader;
 mod rules;
 mod session;
+mod structure;
 mod text;
 
 pub use headers::{Fact, IdentityHeaders};
@@ -15,7 +16,7 @@ use crate::bitbucket::{Endpoint, Scopes};
 use crate::config::reader::Reader;
 use crate::json::Json;
 use crate::oauth::ClientCredentials;
-use crate::policy::Policy;
+use crate::policy::{Allow, Policy};
 use crate::session::{Lifetimes, SessionKey};
 
 /// The configuration of one site.
@@ -31,6 +32,8 @@ pub struct Config {
     pub lifetimes: Lifetimes,
     /// What the upstream gets to know.
     pub identity_headers: IdentityHeaders,
+    /// Who sees more than that the filter is ready.
+    pub status_allow: Allow,
     /// Who may do what.
     pub policy: Policy,
     /// What an operator should know although it is allowed.
@@ -79,12 +82,18 @@ impl PublicOrigin {
 }
 
 impl Config {
-    /// Reads the configuration.
+    /// Reads the configuration: a JSON document, or a `google.protobuf.Struct` in its binary form.
     ///
     /// # Errors
     /// Every [`Problem`] that it has, sorted by path.
     pub fn parse(text: &[u8], environment: &Environment<'_>) -> Result<Self, Vec<Problem>> {
-        let json = Json::parse(text).map_err(|error| vec![Problem::syntax(text, &error)])?;
+        let json = match Json::parse(text) {
+            Ok(json) => json,
+            Err(error) => match structure::read(text) {
+                Some(json) => json,
+                None => return Err(vec![Problem::syntax(text, &error)]),
+            },
+        };
         let reader = Reader::new(environment);
         let config = reader.read(&json);
         reader.finish(config)
@@ -98,6 +107,7 @@ impl Reader<'_> {
             "bitbucket",
             "session",
             "identity_headers",
+            "status",
             "rules",
         ];
         let root = self.root(json, &known)?;
@@ -109,12 +119,21 @@ impl Reader<'_> {
         let bitbucket = self
             .required(&root, "bitbucket")
             .and_then(|node| self.bitbucket(&node, is_loopback));
-        let session = self
-            .required(&root, "session")
-            .and_then(|node| self.session(&node, is_loopback));
+        let session = self.required(&root, "session").and_then(|node| {
+            let session = self.session(&node, is_loopback);
+            let client = bitbucket.as_ref().map(|bitbucket| &bitbucket.client);
+            if let (Some((keys, _)), Some(client)) = (&session, client) {
+                self.distinct_secrets(&node.path_of("keys"), keys, client);
+            }
+            session
+        });
         let identity_headers = match root.member("identity_headers") {
             Some(node) => self.identity_headers(&node),
             None => Some(IdentityHeaders::default()),
+        };
+        let status_allow = match root.member("status") {
+            Some(node) => self.status(&node),
+            None => Some(Allow::Nobody),
         };
         let rules = self
             .required(&root, "rules")
@@ -126,6 +145,7 @@ impl Reader<'_> {
             keys,
             lifetimes,
             identity_headers: identity_headers?,
+            status_allow: status_allow?,
             policy: Policy { rules: rules? },
             warnings: self.warnings(),
         })

@@ -32,7 +32,7 @@ impl Problem {
             format!("a mistake in line {line}, column {column}")
         };
         let message =
-            format!("expected a JSON document as google.protobuf.StringValue, but found {found}");
+            format!("expected a JSON document or a google.protobuf.Struct, but found {found}");
         Self {
             path: "configuration".to_owned(),
             message,
@@ -191,8 +191,16 @@ impl<'e> Reader<'e> {
 
     pub(super) fn string<'j>(&self, node: &Node<'j>) -> Option<&'j str> {
         let json: &'j Json = node.json;
-        if json.as_str().is_none() {
-            self.wrong(&node.path, "expected a string", json.kind());
+        match json {
+            Json::String(_) => {}
+            // YAML reads `kid: 2026` and `client_id: on` as no strings.
+            Json::Bool(_) | Json::Number(_) => {
+                let found = format!("{}: write it in quotes", json.kind());
+                self.wrong(&node.path, "expected a string", &found);
+            }
+            Json::Null | Json::Array(_) | Json::Object(_) => {
+                self.wrong(&node.path, "expected a string", json.kind());
+            }
         }
         json.as_str()
     }

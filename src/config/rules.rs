@@ -1,7 +1,7 @@
 //! The section `rules`.
 
 use crate::config::reader::{Node, Reader, quoted};
-use crate::policy::{Allow, Inject, PathTemplate, Rule};
+use crate::policy::{Allow, Inject, PathTemplate, Rule, Tail};
 
 const ALLOW: [(&str, Allow); 3] = [
     ("public", Allow::Public),
@@ -15,7 +15,22 @@ const INJECT: [(&str, Inject); 3] = [
     ("none", Inject::None),
 ];
 
+/// The section `match`.
+struct Match {
+    paths: Vec<PathTemplate>,
+    methods: Option<Vec<String>>,
+    tail: Tail,
+}
+
 impl Reader<'_> {
+    /// The section `status`: who may see more than that the filter is ready.
+    pub(super) fn status(&self, node: &Node<'_>) -> Option<Allow> {
+        let section = self.object(node, &["allow"])?;
+        let allow = self.required(&section, "allow")?;
+        let words = [("signed_in", Allow::SignedIn), ("nobody", Allow::Nobody)];
+        self.word(&allow, &words)
+    }
+
     pub(super) fn rules(&self, node: &Node<'_>) -> Option<Vec<Rule>> {
         let mut rules = Vec::new();
         let mut complete = true;
@@ -29,7 +44,7 @@ impl Reader<'_> {
     }
 
     fn rule(&self, node: &Node<'_>) -> Option<Rule> {
-        let section = self.object(node, &["name", "match", "allow", "inject"])?;
+        let section = self.object(node, &["name", "match", "allow", "inject", "origins"])?;
         let name = match section.member("name") {
             Some(node) => self.rule_name(&node).map(Some),
             None => Some(None),
@@ -44,22 +59,55 @@ impl Reader<'_> {
             Some(node) => self.word(&node, &INJECT),
             None => Some(Inject::default()),
         };
-        if (allow, inject) == (Some(Allow::Public), Some(Inject::Bearer)) {
-            let path = section.path_of("inject");
-            self.wrong(
-                &path,
-                "expected no credential where everybody is allowed",
-                "\"bearer\"",
-            );
+        let origins = match section.member("origins") {
+            Some(node) => self.origins(&node),
+            None => Some(Vec::new()),
+        };
+        if allow == Some(Allow::Public) {
+            self.public(&section, inject, matched.as_ref());
         }
-        let (paths, methods) = matched?;
+        let matched = matched?;
         Some(Rule {
             name: name?,
-            paths,
-            methods,
+            paths: matched.paths,
+            methods: matched.methods,
+            tail: matched.tail,
+            origins: origins?,
             allow: allow?,
             inject: inject?,
         })
+    }
+
+    /// What makes no sense or no safety where everybody is allowed.
+    fn public(&self, section: &Node<'_>, inject: Option<Inject>, matched: Option<&Match>) {
+        if inject == Some(Inject::Bearer) {
+            let expected = "expected no credential where everybody is allowed";
+            self.wrong(&section.path_of("inject"), expected, "\"bearer\"");
+        }
+        if section.member("origins").is_some() {
+            let expected = "expected none where no cookie is asked for";
+            self.wrong(&section.path_of("origins"), expected, "some");
+        }
+        let is_whole_site = |matched: &Match| {
+            matched.methods.is_none() && matched.paths.iter().any(PathTemplate::matches_everything)
+        };
+        if matched.is_some_and(is_whole_site) {
+            let expected = "expected the paths that are public, or methods";
+            self.wrong(&section.path_of("match"), expected, "the whole site");
+        }
+    }
+
+    /// Origins in the form that browsers send: RFC 6454 section 6.2.
+    fn origins(&self, node: &Node<'_>) -> Option<Vec<String>> {
+        let items = self.list(node)?;
+        let origins: Vec<_> = items
+            .iter()
+            .map(|item| {
+                let (scheme, authority) = self.endpoint_url(item)?;
+                Some(format!("{scheme}://{authority}"))
+            })
+            .collect();
+        origins.into_iter().collect()
     }
 
     fn rule_name(&self, node: &Node<'_>) -> Option<String> {
@@ -76,8 +124,8 @@ impl Reader<'_> {
         valid.then(|| text.to_owned())
     }
 
-    fn matched(&self, node: &Node<'_>) -> Option<(Vec<PathTemplate>, Option<Vec<String>>)> {
-        let section = self.object(node, &["path", "paths", "methods"])?;
+    fn matched(&self, node: &Node<'_>) -> Option<Match> {
+        let section = self.object(node, &["path", "paths", "methods", "tail"])?;
         let paths = match (section.member("path"), section.member("paths")) {
             (Some(path), None) => self.template(&path).map(|template| vec![template]),
             (None, Some(paths)) => {
@@ -98,7 +146,21 @@ impl Reader<'_> {
             Some(methods) => self.methods(&methods).map(Some),
             None => Some(None),
         };
-        Some((paths?, methods?))
+        let tail = match section.member("tail") {
+            Some(tail) => self.word(&tail, &[("raw", Tail::Raw)]),
+            None => Some(Tail::default()),
+        };
+        let paths: Vec<PathTemplate> = paths?;
+        if tail == Some(Tail::Raw) && !paths.iter().all(PathTemplate::is_open_ended) {
+            let expected =
+                "expected every path to end with \"/**\", since the tail is what it matches";
+            self.wrong(&section.path_of("tail"), expected, "another");
+        }
+        Some(Match {
+            paths,
+            methods: methods?,
+            tail: tail?,
+        })
     }
 
     fn template(&self, node: &Node<'_>) -> Option<PathTemplate> {

@@ -6,11 +6,15 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroizing;
 
 use crate::config::reader::{Node, Reader, quoted};
+use crate::oauth::ClientCredentials;
 use crate::session::{Lifetimes, SessionKey};
 use crate::time::Seconds;
 
 const MAX_AGE: Seconds = Seconds::from_hours(12);
 const IDLE_TIMEOUT: Seconds = Seconds::from_hours(1);
+
+/// Each is tried by its name, so this is no matter of speed but of order.
+const MAX_KEYS: usize = 8;
 
 /// A month: longer sessions are stored credentials by another name.
 const LONGEST: Seconds = Seconds::from_hours(30 * 24);
@@ -30,7 +34,14 @@ impl Reader<'_> {
             None => Some(default),
         };
         let max_age = lifetime("max_age", MAX_AGE);
-        let idle_timeout = lifetime("idle_timeout", IDLE_TIMEOUT);
+        let idle_timeout = lifetime("idle_timeout", IDLE_TIMEOUT.min(max_age.unwrap_or(MAX_AGE)));
+        if let (Some(max_age), Some(idle_timeout)) = (max_age, idle_timeout)
+            && idle_timeout > max_age
+        {
+            let expected = format!("expected no more than max_age ({max_age})");
+            let path = section.path_of("idle_timeout");
+            self.wrong(&path, &expected, &idle_timeout.to_string());
+        }
         Some((
             keys?,
             Lifetimes {
@@ -43,7 +54,12 @@ impl Reader<'_> {
     fn keys(&self, node: &Node<'_>, inline_allowed: bool) -> Option<Vec<SessionKey>> {
         let mut keys: Vec<SessionKey> = Vec::new();
         let mut complete = true;
-        for item in self.list(node)? {
+        let items = self.list(node)?;
+        if items.len() > MAX_KEYS {
+            let expected = format!("expected at most {MAX_KEYS} keys");
+            self.wrong(&node.path, &expected, &items.len().to_string());
+        }
+        for item in items {
             let Some(key) = self.key(&item, inline_allowed) else {
                 complete = false;
                 continue;
@@ -52,9 +68,34 @@ impl Reader<'_> {
                 let path = item.path_of("kid");
                 self.wrong(&path, "expected each kid once", &quoted(key.kid()));
             }
+            if keys.iter().any(|other| other.has_bytes_of(&key)) {
+                let path = item.path_of("key");
+                self.wrong(&path, "expected each key once", "the bytes of another");
+            }
             keys.push(key);
         }
         complete.then_some(keys)
+    }
+
+    /// One secret, one purpose: who learns the consumer's secret must not be able to make sessions.
+    pub(super) fn distinct_secrets(
+        &self,
+        path: &str,
+        keys: &[SessionKey],
+        client: &ClientCredentials,
+    ) {
+        let secret = client.secret.expose();
+        let bytes = decode(secret);
+        let is_secret = |key: &SessionKey| {
+            bytes.as_ref().is_some_and(|bytes| key.is(bytes.as_slice()))
+                || key.is(secret.as_bytes())
+        };
+        for (index, key) in keys.iter().enumerate() {
+            if is_secret(key) {
+                let path = format!("{path}[{index}].key");
+                self.wrong(&path, "expected a key of its own", "the client secret");
+            }
+        }
     }
 
     fn key(&self, node: &Node<'_>, inline_allowed: bool) -> Option<SessionKey> {
@@ -63,8 +104,16 @@ impl Reader<'_> {
         let key = self.required(&section, "key").and_then(|node| {
             let text = self.secret(&node, inline_allowed)?;
             let bytes = decode(&text);
-            if bytes.is_none() {
-                self.wrong(&node.path, "expected base64 of 32 bytes", "something else");
+            match &bytes {
+                None => self.wrong(&node.path, "expected base64 of 32 bytes", "something else"),
+                Some(bytes) if repeats_itself(bytes.as_slice()) => {
+                    self.wrong(
+                        &node.path,
+                        "expected random bytes",
+                        "ones that repeat themselves",
+                    );
+                }
+                Some(_) => {}
             }
             bytes
         });
@@ -80,6 +129,17 @@ impl Reader<'_> {
         });
         SessionKey::new(kid?, key?)
     }
+}
+
+/// Whether a pattern of at most half the bytes makes up all of them: a key that nobody drew.
+fn repeats_itself(bytes: &[u8]) -> bool {
+    let longest = bytes.len().checked_div(2).unwrap_or(0);
+    (1..=longest).any(|period| {
+        bytes
+            .iter()
+            .zip(bytes.iter().skip(period))
+            .all(|(a, b)| a == b)
+    })
 }
 
 /// Base64 of either alphabet, with or without padding: tools differ.

@@ -45,7 +45,9 @@ impl Reader<'_> {
             None
         };
         // The parser would repair white space and "\".
-        let is_plain = text.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
+        let is_plain = text
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && !matches!(b, b'\\' | b'*'));
         let Some(url) = Url::parse(text).ok().filter(|_| is_plain) else {
             return wrong("expected an origin such as https://tools.example.com");
         };

@@ -10,14 +10,13 @@ use std::rc::Rc;
 use crate::bitbucket::{
     Account, Granted, emails_call, read_emails, read_user, token_call, user_call,
 };
-use crate::gate::client::RequestId;
 use crate::gate::refusal::Refusal;
 use crate::gate::{Event, EventKind, Gate, Pending, Reason, Step};
 use crate::host::Host;
 use crate::http::{Cookies, HeaderValue, Reply, Request, Response, SetCookie};
 use crate::identity::Identity;
 use crate::oauth::{AuthorizationCode, AuthorizationResponse, State, TokenRequest};
-use crate::session::{NotIssued, PendingLogin, PendingLogins};
+use crate::session::{COOKIE_PREFIX, NotIssued, PendingLogin, PendingLogins, Returns};
 
 /// A login that waits for Bitbucket.
 #[derive(Debug)]
@@ -40,7 +39,7 @@ impl Gate {
     pub(super) fn on_callback(self: &Rc<Self>, request: Request, host: &mut Host<'_>) -> Step {
         if request.method != "GET" {
             let refusal = Refusal::new(Reason::MethodNotAllowed).with_allow("GET");
-            return refusal.into_step(Some(&request), None);
+            return refusal.into_step(&request, None);
         }
         let response = AuthorizationResponse::parse(request.target.query().unwrap_or(""));
         let (code, state) = match response {
@@ -48,7 +47,7 @@ impl Gate {
             Ok(AuthorizationResponse::Refused { error, state }) => (Err(error), state),
             Err(error) => {
                 let refusal = Refusal::new(Reason::InvalidCallback).with_detail(error.to_string());
-                return refusal.with_retry("/").into_step(Some(&request), None);
+                return refusal.with_retry("/").into_step(&request, None);
             }
         };
         let pending = PendingLogins::new(self.sessions.ring(), host.now);
@@ -76,19 +75,21 @@ impl Gate {
         let removal = PendingLogins::new(self.sessions.ring(), host.now).remove(&cookies, state);
         let removals: Vec<SetCookie> = removal.into_iter().collect();
         if self.sessions.open(&cookies, host.now).is_err() {
-            let refusal = Refusal::new(Reason::StateMismatch)
+            let mut refusal = Refusal::new(Reason::StateMismatch)
                 .with_retry("/")
                 .with_cookies(removals);
-            return refusal.into_step(Some(request), None);
+            if !cookies.contains_prefix(COOKIE_PREFIX) {
+                let hint = "Your browser sent no cookie of this site. If you have just come from Bitbucket, \
+                            cookies are blocked: allow them for this site.";
+                refusal = refusal.with_hint(hint.to_owned());
+            }
+            return refusal.into_step(request, None);
         }
         let start = HeaderValue::try_from(format!("{}/", self.config.public.origin));
         let Ok(location) = start else {
-            return Refusal::new(Reason::StateMismatch).into_step(Some(request), None);
+            return Refusal::new(Reason::StateMismatch).into_step(request, None);
         };
-        let event = Event {
-            request_id: RequestId::of(request).map(|id| id.as_str().to_owned()),
-            ..Event::new(EventKind::Redirected)
-        };
+        let event = Event::new(EventKind::Redirected).of(request);
         Step::Respond(Response::found(location).with_cookies(&removals), event)
     }
 
@@ -131,7 +132,7 @@ impl Gate {
         refusal
             .with_retry(&login.return_to)
             .with_cookies(removal.into_iter().collect())
-            .into_step(Some(request), None)
+            .into_step(request, None)
     }
 
     fn complete(
@@ -157,8 +158,10 @@ impl Gate {
                 return self.refuse_login(Refusal::new(reason), request, login, host);
             }
         };
-        let pending = PendingLogins::new(self.sessions.ring(), host.now);
-        set.extend(pending.remove(&cookies, &login.state));
+        let ring = self.sessions.ring();
+        set.extend(PendingLogins::new(ring, host.now).remove(&cookies, &login.state));
+        let returns = Returns::read(ring, &cookies, host.now);
+        set.extend(returns.count(ring, host.now, host.random).ok());
         // The path was visible ASCII when it was sealed.
         let url = format!("{}{}", self.config.public.origin, login.return_to);
         let Ok(location) = HeaderValue::try_from(url) else {
@@ -166,8 +169,7 @@ impl Gate {
         };
         let event = Event {
             account_id: Some(account_id),
-            request_id: RequestId::of(request).map(|id| id.as_str().to_owned()),
-            ..Event::new(EventKind::SignedIn)
+            ..Event::new(EventKind::SignedIn).of(request)
         };
         Step::Respond(Response::found(location).with_cookies(&set), event)
     }

@@ -1,16 +1,102 @@
-//! What kind of client asks, and what it calls its request.
+//! Who asks: what kind of client, and what it calls its request.
 
-use crate::http::Request;
+use crate::http::{Headers, Request, Unreadable};
 
-/// Whether a person's browser opens a page: only then is a redirect to sign in of any use.
-///
+/// What kind of answer a client can read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Client {
+    /// git or git-lfs: understands `Basic` and shows plain text.
+    Git,
+    /// gRPC: understands a status in a header and nothing else.
+    Grpc,
+    /// A person's browser that opens a page: only then is a redirect to sign in of any use.
+    Navigation,
+    /// Everything else: scripts of pages, frames, preflights, upgrades, curl. It gets JSON.
+    Program,
+}
+
+impl Client {
+    fn of(method: &str, headers: &Headers) -> Self {
+        if is_grpc(headers) {
+            Self::Grpc
+        } else if is_git(headers) {
+            Self::Git
+        } else if is_navigation(method, headers) {
+            Self::Navigation
+        } else {
+            Self::Program
+        }
+    }
+}
+
+/// Who gets an answer of ours.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asker<'a> {
+    pub(super) client: Client,
+    pub(super) request_id: Option<RequestId<'a>>,
+}
+
+impl<'a> From<&'a Request> for Asker<'a> {
+    fn from(request: &'a Request) -> Self {
+        Self {
+            client: Client::of(&request.method, &request.headers),
+            request_id: RequestId::of(&request.headers),
+        }
+    }
+}
+
+impl<'a> From<&'a Unreadable> for Asker<'a> {
+    fn from(request: &'a Unreadable) -> Self {
+        Self {
+            client: Client::of(&request.method, &request.headers),
+            request_id: RequestId::of(&request.headers),
+        }
+    }
+}
+
+/// gRPC over HTTP/2 and gRPC-Web: `application/grpc`, alone or with a suffix.
+fn is_grpc(headers: &Headers) -> bool {
+    const TYPE: &[u8] = b"application/grpc";
+    headers.all("content-type").any(|value| {
+        value
+            .split_at_checked(TYPE.len())
+            .is_some_and(|(head, rest)| {
+                head.eq_ignore_ascii_case(TYPE)
+                    && matches!(rest.first(), None | Some(b'+' | b'-' | b';'))
+            })
+    })
+}
+
+/// git names itself; a git that was told to call itself otherwise still speaks of its media types.
+fn is_git(headers: &Headers) -> bool {
+    let names = |value: &[u8]| {
+        ["git/", "git-lfs/", "jgit/"].into_iter().any(|name| {
+            value
+                .get(..name.len())
+                .is_some_and(|head| head.eq_ignore_ascii_case(name.as_bytes()))
+        })
+    };
+    let speaks = |value: &[u8]| {
+        ["application/x-git-", "application/vnd.git-lfs+json"]
+            .into_iter()
+            .any(|media_type| {
+                value
+                    .windows(media_type.len())
+                    .any(|part| part == media_type.as_bytes())
+            })
+    };
+    headers.all("user-agent").any(names)
+        || headers.contains("git-protocol")
+        || headers.all("content-type").any(speaks)
+        || headers.all("accept").any(speaks)
+}
+
 /// A GET or HEAD. Where the browser says what it does (W3C Fetch Metadata), that decides: no
 /// script, no frame, no prefetch. Other clients must list `text/html`; `*/*` is not a wish for it.
-pub(super) fn is_navigation(request: &Request) -> bool {
-    if !matches!(request.method.as_str(), "GET" | "HEAD") {
+fn is_navigation(method: &str, headers: &Headers) -> bool {
+    if !matches!(method, "GET" | "HEAD") {
         return false;
     }
-    let headers = &request.headers;
     if headers.contains("upgrade") {
         return false;
     }
@@ -23,7 +109,8 @@ pub(super) fn is_navigation(request: &Request) -> bool {
         return false;
     }
     if headers.contains("sec-fetch-mode") {
-        let is_page = matches!(headers.single("sec-fetch-dest"), None | Some("document"));
+        let is_page = !headers.contains("sec-fetch-dest")
+            || headers.single("sec-fetch-dest") == Some("document");
         return headers.single("sec-fetch-mode") == Some("navigate") && is_page;
     }
     headers.all("accept").any(|value| {
@@ -46,8 +133,8 @@ pub(super) struct RequestId<'a>(&'a str);
 
 impl<'a> RequestId<'a> {
     /// `None` if there is none, or one that is not a short visible word.
-    pub(super) fn of(request: &'a Request) -> Option<Self> {
-        let id = request.headers.single("x-request-id")?;
+    pub(super) fn of(headers: &'a Headers) -> Option<Self> {
+        let id = headers.single("x-request-id")?;
         let is_word = |b: u8| b.is_ascii_alphanumeric() || b"-_.:".contains(&b);
         let valid = (1..=64).contains(&id.len()) && id.bytes().all(is_word);
         valid.then_some(Self(id))
@@ -81,7 +168,7 @@ mod tests {
         let html = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
         let navigate = ("sec-fetch-mode", "navigate");
         type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], bool);
-        let table: [Row<'_>; 18] = [
+        let table: [Row<'_>; 19] = [
             ("GET", &[html], true),
             ("HEAD", &[html], true),
             (
@@ -110,15 +197,62 @@ mod tests {
             ),
             ("GET", &[html, ("purpose", "prefetch")], false),
             ("GET", &[html, navigate, navigate], false),
+            (
+                "GET",
+                &[
+                    navigate,
+                    ("sec-fetch-dest", "document"),
+                    ("sec-fetch-dest", "iframe"),
+                ],
+                false,
+            ),
             ("GET", &[html, ("upgrade", "websocket")], false),
             ("get", &[html], false),
         ];
         for (method, headers, expected) in table {
             assert_eq!(
-                is_navigation(&request(method, headers)),
+                Asker::from(&request(method, headers)).client == Client::Navigation,
                 expected,
                 "{method} {headers:?}"
             );
+        }
+    }
+
+    #[test]
+    fn git_and_grpc_are_told_apart_by_what_they_say() {
+        let table: [(&str, &str, Client); 16] = [
+            ("user-agent", "git/2.39.5", Client::Git),
+            (
+                "user-agent",
+                "git-lfs/3.3.0 (GitHub; linux amd64; go 1.19.8)",
+                Client::Git,
+            ),
+            ("user-agent", "JGit/6.5", Client::Git),
+            ("git-protocol", "version=2", Client::Git),
+            (
+                "accept",
+                "application/x-git-upload-pack-result",
+                Client::Git,
+            ),
+            (
+                "content-type",
+                "application/vnd.git-lfs+json; charset=utf-8",
+                Client::Git,
+            ),
+            ("user-agent", "digit/1.0", Client::Program),
+            ("user-agent", "curl/8", Client::Program),
+            ("content-type", "application/grpc", Client::Grpc),
+            ("content-type", "application/grpc+proto", Client::Grpc),
+            ("content-type", "Application/gRPC; x=y", Client::Grpc),
+            ("content-type", "application/grpc-web-text", Client::Grpc),
+            ("content-type", "application/grpcx", Client::Program),
+            ("content-type", "application/json", Client::Program),
+            ("accept", "text/html", Client::Navigation),
+            ("accept", "*/*", Client::Program),
+        ];
+        for (name, value, expected) in table {
+            let client = Asker::from(&request("GET", &[(name, value)])).client;
+            assert_eq!(client, expected, "{name}: {value}");
         }
     }
 
@@ -131,7 +265,7 @@ mod tests {
             ("<b>", false),
         ] {
             let request = request("GET", &[("x-request-id", id)]);
-            assert_eq!(RequestId::of(&request).is_some(), valid, "{id}");
+            assert_eq!(RequestId::of(&request.headers).is_some(), valid, "{id}");
         }
     }
 }

@@ -2,13 +2,17 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::gate::Reason;
+use crate::gate::client::RequestId;
+use crate::http::Request;
 
 /// How loud an event is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
+    /// A question that changes nothing, asked every few seconds by some.
+    Debug,
     /// Everyday: a stranger was turned away, somebody signed in.
     Info,
     /// Somebody should look at it: Bitbucket, the configuration, or a signature of an attack.
@@ -16,8 +20,7 @@ pub enum Level {
 }
 
 /// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventKind {
     /// Somebody without a session was sent to sign in.
     LoginStarted,
@@ -27,8 +30,41 @@ pub enum EventKind {
     Refused,
     /// Somebody signed in.
     SignedIn,
+    /// Somebody signed out.
+    SignedOut,
     /// A browser was sent on to a page of the site.
     Redirected,
+}
+
+impl EventKind {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::LoginStarted,
+        Self::Asked,
+        Self::Refused,
+        Self::SignedIn,
+        Self::SignedOut,
+        Self::Redirected,
+    ];
+
+    /// The word for logs and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::LoginStarted => "login_started",
+            Self::Asked => "asked",
+            Self::Refused => "refused",
+            Self::SignedIn => "signed_in",
+            Self::SignedOut => "signed_out",
+            Self::Redirected => "redirected",
+        }
+    }
+}
+
+impl Serialize for EventKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
 }
 
 /// One event. `Display` gives the log line.
@@ -65,10 +101,40 @@ impl Event {
         }
     }
 
+    /// With the id of the request that it is about.
+    pub(super) fn of(self, request: &Request) -> Self {
+        let id = RequestId::of(&request.headers);
+        Self {
+            request_id: id.map(|id| id.as_str().to_owned()),
+            ..self
+        }
+    }
+
     /// How loud it is.
     #[must_use]
     pub fn level(&self) -> Level {
-        self.reason.map_or(Level::Info, Reason::level)
+        match (self.event, self.reason) {
+            (EventKind::Asked, None) => Level::Debug,
+            (_, None) => Level::Info,
+            (_, Some(reason)) => reason.level(),
+        }
+    }
+
+    /// The name of its counter: `bitgate_events_total.event.refused.reason.no_session`. Envoy makes
+    /// labels of it with the `stats_tags` of the examples.
+    #[must_use]
+    pub fn metric(&self) -> String {
+        Self::metric_of(self.event, self.reason)
+    }
+
+    /// [`Event::metric`] of such an event.
+    #[must_use]
+    pub fn metric_of(event: EventKind, reason: Option<Reason>) -> String {
+        let reason = reason.map_or("none", Reason::code);
+        format!(
+            "bitgate_events_total.event.{}.reason.{reason}",
+            event.as_str()
+        )
     }
 }
 

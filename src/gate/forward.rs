@@ -17,8 +17,50 @@ pub struct Forward {
     /// Header fields to set, in place of all values of that name. Values are bytes, since a cookie
     /// of somebody else's may hold any.
     pub set: Vec<(String, Vec<u8>)>,
-    /// Cookies for the response. One that carries them is also made `private, no-store`.
-    pub response_cookies: Vec<SetCookie>,
+    /// What becomes of the response.
+    pub response: ResponsePlan,
+}
+
+/// What changes about the upstream's response.
+#[derive(Debug, Default)]
+pub struct ResponsePlan {
+    /// Cookies for it. One that carries them is also made `private, no-store`.
+    pub cookies: Vec<SetCookie>,
+    /// Whom it is for.
+    pub audience: Audience,
+}
+
+/// Whom a response is for, as far as a cache must know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Audience {
+    /// Whoever asks.
+    #[default]
+    Everybody,
+    /// The person with the session. No cache sees that, since the cookie is no `Authorization`
+    /// (RFC 9111 section 3.5), so where the upstream says nothing we do.
+    OnePerson,
+}
+
+impl ResponsePlan {
+    /// What `cache-control` is set to, given whether the upstream has set it.
+    #[must_use]
+    pub fn cache_control(&self, is_set: bool) -> Option<&'static str> {
+        match (self.cookies.is_empty(), self.audience, is_set) {
+            (false, _, _) => Some("private, no-store"),
+            (true, Audience::OnePerson, false) => Some("private, no-cache"),
+            (true, Audience::OnePerson, true) | (true, Audience::Everybody, _) => None,
+        }
+    }
+
+    /// Whether a `Set-Cookie` of the upstream may pass. None of ours does: the service could plant
+    /// the session of somebody else.
+    #[must_use]
+    pub fn lets_through(set_cookie: &[u8]) -> bool {
+        let name = set_cookie.trim_ascii_start();
+        !name
+            .get(..COOKIE_PREFIX.len())
+            .is_some_and(|head| head.eq_ignore_ascii_case(COOKIE_PREFIX.as_bytes()))
+    }
 }
 
 impl Gate {
@@ -51,7 +93,10 @@ impl Forward {
         id: Option<RequestId<'_>>,
         slid: Option<SetCookie>,
     ) -> Self {
-        self.response_cookies.extend(slid);
+        self.response = ResponsePlan {
+            cookies: slid.into_iter().collect(),
+            audience: Audience::OnePerson,
+        };
         match inject {
             Inject::None => return self,
             Inject::Identity => {}
@@ -93,4 +138,30 @@ fn value_of(fact: Fact, identity: &Identity, id: Option<RequestId<'_>>) -> Optio
 fn printable(text: &str) -> Vec<u8> {
     let visible = |c: char| if matches!(c, ' '..='~') { c } else { '?' };
     text.chars().map(visible).collect::<String>().into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_upstream_sets_no_cookie_of_ours() {
+        for line in [
+            &b"__Host-bitgate=x; Path=/"[..],
+            b"__host-BITGATE-grant=x",
+            b" __Host-bitgate-login.a=x",
+            b"__Host-bitgate",
+        ] {
+            assert!(!ResponsePlan::lets_through(line));
+        }
+        for line in [
+            &b"a=__Host-bitgate"[..],
+            b"",
+            b"=",
+            b"__Host-bitgat=x",
+            b"\xff",
+        ] {
+            assert!(ResponsePlan::lets_through(line));
+        }
+    }
 }

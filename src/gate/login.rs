@@ -1,13 +1,13 @@
 //! The beginning of a login.
 
 use crate::bitbucket::AUTHORIZE_PATH;
-use crate::gate::client::{RequestId, is_navigation};
+use crate::gate::client::{Asker, Client};
 use crate::gate::refusal::Refusal;
-use crate::gate::{Event, EventKind, Gate, PREFIX, Reason, Step};
+use crate::gate::{Event, EventKind, Gate, PREFIX, Reason, Step, may_be_ours};
 use crate::host::Host;
 use crate::http::{Cookies, HeaderValue, Request, RequestTarget, Response};
 use crate::oauth::{AuthorizationRequest, CodeVerifier, State};
-use crate::session::{PendingLogin, PendingLogins};
+use crate::session::{PendingLogin, PendingLogins, Returns, SESSION_COOKIE};
 
 impl Gate {
     /// The registered redirect URI.
@@ -33,7 +33,11 @@ impl Gate {
         host: &mut Host<'_>,
     ) -> Step {
         let return_to = return_to(&request.target);
-        if is_navigation(request) {
+        if Asker::from(request).client == Client::Navigation {
+            let returns = Returns::read(self.sessions.ring(), cookies, host.now);
+            if returns.are_a_loop() {
+                return looped(request, cookies, return_to);
+            }
             return self.begin_login(request, cookies, return_to, Some(reason), host);
         }
         // Nobody can come back to what was not a page; the site's start is.
@@ -44,14 +48,14 @@ impl Gate {
         };
         Refusal::new(reason)
             .with_login_url(self.login_url(rd))
-            .into_step(Some(request), None)
+            .into_step(request, None)
     }
 
     /// `/_bitgate/login?rd=`: signs in although there may be a session.
     pub(super) fn on_login(&self, request: &Request, host: &mut Host<'_>) -> Step {
         if !matches!(request.method.as_str(), "GET" | "HEAD") {
             let refusal = Refusal::new(Reason::MethodNotAllowed).with_allow("GET, HEAD");
-            return refusal.into_step(Some(request), None);
+            return refusal.into_step(request, None);
         }
         let mut given = form_urlencoded::parse(request.target.query().unwrap_or("").as_bytes())
             .filter(|(name, _)| name == "rd")
@@ -64,19 +68,19 @@ impl Gate {
                 let detail = "expected rd once, but found it twice".to_owned();
                 return Refusal::new(Reason::BadRequest)
                     .with_detail(detail)
-                    .into_step(Some(request), None);
+                    .into_step(request, None);
             }
         };
         let target = match target {
             Ok(target) => target,
             Err(error) => {
                 let refusal = Refusal::new(Reason::BadRequest).with_detail(format!("rd: {error}"));
-                return refusal.into_step(Some(request), None);
+                return refusal.into_step(request, None);
             }
         };
         let cookies = Cookies::read(&request.headers);
-        if !is_navigation(request) {
-            return Refusal::new(Reason::NoSession).into_step(Some(request), None);
+        if Asker::from(request).client != Client::Navigation {
+            return Refusal::new(Reason::NoSession).into_step(request, None);
         }
         self.begin_login(request, &cookies, return_to(&target), None, host)
     }
@@ -89,7 +93,7 @@ impl Gate {
         reason: Option<Reason>,
         host: &mut Host<'_>,
     ) -> Step {
-        let no_randomness = || Refusal::new(Reason::NoRandomness).into_step(Some(request), None);
+        let no_randomness = || Refusal::new(Reason::NoRandomness).into_step(request, None);
         let (Ok(state), Ok(code_verifier)) = (
             State::generate(host.random),
             CodeVerifier::generate(host.random),
@@ -124,18 +128,36 @@ impl Gate {
         }
         let event = Event {
             reason,
-            request_id: RequestId::of(request).map(|id| id.as_str().to_owned()),
-            ..Event::new(EventKind::LoginStarted)
+            ..Event::new(EventKind::LoginStarted).of(request)
         };
         Step::Respond(response, event)
     }
+}
+
+/// Signing in worked several times, and each time the browser came back without a session.
+fn looped(request: &Request, cookies: &Cookies<'_>, return_to: &str) -> Step {
+    let hint = match cookies.contains(SESSION_COOKIE) {
+        true => {
+            "The browser sends the session, but it cannot be read here. The people who run this site need \
+             to check that all its instances have the same session keys and the right time."
+        }
+        false => {
+            "The browser does not send the session back. Cookies may be blocked, or something between \
+             you and this site drops large ones."
+        }
+    };
+    Refusal::new(Reason::LoginLoop)
+        .with_hint(hint.to_owned())
+        .with_retry(return_to)
+        .with_cookies(vec![Returns::removal()])
+        .into_step(request, None)
 }
 
 /// Where to go on after a login: the target itself, its path if that is too long to carry, and the
 /// site's start for what is ours.
 fn return_to(target: &RequestTarget) -> &str {
     let path_only = target.as_str().split('?').next().unwrap_or("/");
-    let is_ours = target.path() == PREFIX || target.path().starts_with("/_bitgate/");
+    let is_ours = may_be_ours(target);
     [target.as_str(), path_only]
         .into_iter()
         .find(|text| !is_ours && text.len() <= PendingLogin::MAX_RETURN_BYTES)

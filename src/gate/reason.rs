@@ -74,6 +74,9 @@ reasons! {
     /// Bitbucket does not accept the code.
     CodeRefused: "code_refused", 400, Warn, "Bitbucket did not accept this sign-in",
         "A sign-in works only once and only for a few minutes. Please start again.";
+    /// Another site made the browser send this request.
+    CrossSite: "cross_site", 403, Warn, "This request comes from another site",
+        "A page of another site tried to do something here in your name. Nothing was done.";
     /// A rule lets nobody through.
     Forbidden: "forbidden", 403, Info, "This page is closed",
         "Nobody may open it.";
@@ -83,9 +86,15 @@ reasons! {
     /// The callback came after ten minutes.
     LoginExpired: "login_expired", 400, Info, "This sign-in took too long",
         "Please start again.";
+    /// Three sign-ins within a minute, and still no session.
+    LoginLoop: "login_loop", 400, Warn, "Signing in does not stick",
+        "Signing in worked several times, but your browser came back without a session.";
     /// An endpoint was asked with another method.
     MethodNotAllowed: "method_not_allowed", 405, Info, "This does not work that way",
         "The address expects another method.";
+    /// CONNECT, TRACE or TRACK.
+    MethodNotSupported: "method_not_supported", 501, Info, "This method is not supported here",
+        "This site does not pass it on.";
     /// The token has fewer scopes than the configuration names.
     MissingScope: "missing_scope", 403, Warn, "This site lacks a permission at Bitbucket",
         "The people who run this site need to tick it on its OAuth consumer.";
@@ -111,6 +120,12 @@ reasons! {
     /// The tokens do not fit the cookies of a grant.
     TokensTooLarge: "tokens_too_large", 502, Warn, "Bitbucket's tokens are too large",
         "The people who run this site need to know: signing in again will not help.";
+    /// A sign-in or sign-out in early data of TLS, which can be replayed (RFC 8470).
+    TooEarly: "too_early", 425, Info, "That was too early",
+        "Please try again.";
+    /// No configuration was accepted.
+    Unconfigured: "unconfigured", 503, Warn, "This site is not ready",
+        "Please try again in a minute.";
     /// A request for another host than the one of the site.
     WrongHost: "wrong_host", 421, Info, "This is not the address of this site",
         "Please use the site's own address.";

@@ -3,9 +3,10 @@
 use serde_json::json;
 
 use crate::bitbucket::InvalidAnswer;
-use crate::gate::client::{RequestId, is_navigation};
-use crate::gate::{Event, EventKind, Reason, Step, page};
-use crate::http::{HeaderValue, Malformed, Reply, Request, Response, SetCookie};
+use crate::gate::client::{Asker, Client, RequestId};
+use crate::gate::page::{Action, Page};
+use crate::gate::{Event, EventKind, Reason, Step};
+use crate::http::{HeaderValue, Malformed, Reply, Response, SetCookie};
 use crate::oauth::InvalidTokenResponse;
 use crate::policy::Rule;
 
@@ -103,28 +104,28 @@ impl Refusal {
         Self { cookies, ..self }
     }
 
-    /// The answer. A request that cannot be judged gets JSON: nothing in it says who asks.
-    pub(super) fn into_step(self, request: Option<&Request>, rule: Option<(usize, &Rule)>) -> Step {
-        let id = request.and_then(RequestId::of);
+    /// The answer, in the form that the client can read.
+    pub(super) fn into_step<'a>(
+        self,
+        asker: impl Into<Asker<'a>>,
+        rule: Option<(usize, &Rule)>,
+    ) -> Step {
+        let Asker { client, request_id } = asker.into();
         let reason = self.reason;
-        let mut response = match request {
-            Some(request) if is_navigation(request) => {
-                let hint = self.hint.as_deref();
-                let retry = self.retry.as_deref();
-                Response::html(
-                    reason.status(),
-                    page::refusal(reason, hint, retry, id.as_ref()),
-                )
-            }
-            Some(_) | None => self.json(id.as_ref()),
+        let mut response = match client {
+            Client::Navigation => self.page(request_id),
+            Client::Git => Response::text(reason.status(), &self.message()),
+            Client::Grpc => Response::grpc(grpc_status(reason.status()), &self.message()),
+            Client::Program => self.json(request_id.as_ref()),
         };
         response = response.with("x-bitgate-reason", HeaderValue::fixed(reason.code()));
         if reason.status() == 401 {
             // RFC 9110 section 11.6.1: a 401 names a way to authenticate.
-            response = response.with(
-                "www-authenticate",
-                HeaderValue::fixed("Bearer realm=\"bitgate\""),
-            );
+            let challenge = match client {
+                Client::Git => "Basic realm=\"bitgate\"",
+                Client::Grpc | Client::Navigation | Client::Program => "Bearer realm=\"bitgate\"",
+            };
+            response = response.with("www-authenticate", HeaderValue::fixed(challenge));
         }
         if reason.status() == 503 {
             response = response.with("retry-after", HeaderValue::fixed("10"));
@@ -135,20 +136,34 @@ impl Refusal {
         let event = Event {
             reason: Some(reason),
             detail: self.detail,
-            rule: rule.map(|(index, rule)| {
-                rule.name
-                    .clone()
-                    .unwrap_or_else(|| format!("rules[{index}]"))
-            }),
-            request_id: id.map(|id| id.as_str().to_owned()),
+            rule: rule.map(|(index, rule)| rule.label(index)),
+            request_id: request_id.map(|id| id.as_str().to_owned()),
             ..Event::new(EventKind::Refused)
         };
         Step::Respond(response.with_cookies(&self.cookies), event)
     }
 
+    fn page(&self, request_id: Option<RequestId<'_>>) -> Response {
+        Page {
+            title: self.reason.title(),
+            text: self.reason.text(),
+            hint: self.hint.as_deref(),
+            action: self.retry.as_deref().map(Action::TryAgain),
+            reason: Some(self.reason),
+            request_id,
+        }
+        .into_response(self.reason.status())
+    }
+
+    /// One line for people behind a program: git and gRPC show it.
+    fn message(&self) -> String {
+        let text = self.hint.as_deref().unwrap_or(self.reason.text());
+        format!("{} ({}). {text}", self.reason.title(), self.reason)
+    }
+
     fn json(&self, id: Option<&RequestId<'_>>) -> Response {
         let error = match self.reason.status() {
-            400 | 404 | 405 => "invalid_request",
+            400 | 404 | 405 | 425 | 501 => "invalid_request",
             401 => "unauthorized",
             403 => "forbidden",
             421 => "misdirected_request",
@@ -168,6 +183,21 @@ impl Refusal {
             }
         }
         Response::json(self.reason.status(), &document)
+    }
+}
+
+/// The status codes of gRPC (<https://grpc.github.io/grpc/core/md_doc_statuscodes.html>).
+fn grpc_status(status: u16) -> u8 {
+    match status {
+        401 => 16,
+        403 => 7,
+        // UNIMPLEMENTED: no such method, or not here.
+        404 | 405 | 501 => 12,
+        // FAILED_PRECONDITION: another host, or too early.
+        421 | 425 => 9,
+        // INVALID_ARGUMENT.
+        400..=499 => 3,
+        _ => 14,
     }
 }
 

@@ -15,7 +15,7 @@ impl Gate {
     pub(super) fn on_session(&self, request: &Request, host: &Host<'_>) -> Step {
         if !matches!(request.method.as_str(), "GET" | "HEAD") {
             let refusal = Refusal::new(Reason::MethodNotAllowed).with_allow("GET, HEAD");
-            return refusal.into_step(Some(request), None);
+            return refusal.into_step(request, None);
         }
         let cookies = Cookies::read(&request.headers);
         let signed_in = match self.sessions.open(&cookies, host.now) {
@@ -26,7 +26,7 @@ impl Gate {
                     Absence::Missing => Reason::NoSession,
                 };
                 let refusal = Refusal::new(reason).with_login_url(self.login_url("/"));
-                return refusal.into_step(Some(request), None);
+                return refusal.into_step(request, None);
             }
         };
         let identity = &signed_in.session.identity;
@@ -42,7 +42,7 @@ impl Gate {
         });
         let event = Event {
             account_id: Some(identity.account_id.clone()),
-            ..Event::new(EventKind::Asked)
+            ..Event::new(EventKind::Asked).of(request)
         };
         Step::Respond(Response::json(200, &document), event)
     }

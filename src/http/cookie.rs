@@ -62,6 +62,13 @@ impl<'a> Cookies<'a> {
         self.named(name).next().is_some()
     }
 
+    /// Whether there is a cookie whose name begins with `prefix`, exactly.
+    #[must_use]
+    pub fn contains_prefix(&self, prefix: &str) -> bool {
+        let prefix = prefix.as_bytes();
+        self.pairs.iter().any(|(name, _)| name.starts_with(prefix))
+    }
+
     fn named<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'a [u8]> + 's {
         let wanted = name.as_bytes();
         self.pairs

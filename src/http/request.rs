@@ -70,6 +70,17 @@ pub struct Request {
     pub headers: Headers,
 }
 
+/// A request that cannot be judged, with what is needed to answer it.
+#[derive(Debug)]
+pub struct Unreadable {
+    /// Why.
+    pub malformed: Malformed,
+    /// The method as sent; empty if that is what is wrong.
+    pub method: String,
+    /// The header fields without pseudo-headers.
+    pub headers: Headers,
+}
+
 /// Why a request cannot be judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
@@ -87,30 +98,45 @@ impl Request {
     /// request no authority.
     ///
     /// # Errors
-    /// [`Malformed`] names the first part that cannot be judged.
-    pub fn read(fields: Vec<(String, Vec<u8>)>) -> Result<Self, Malformed> {
+    /// [`Unreadable`] names the first part that cannot be judged.
+    pub fn read(fields: Vec<(String, Vec<u8>)>) -> Result<Self, Unreadable> {
         let (pseudo, headers): (Vec<_>, Vec<_>) = fields
             .into_iter()
             .partition(|(name, _)| name.starts_with(':'));
-        let pseudo = Headers(pseudo);
+        let (pseudo, headers) = (Headers(pseudo), Headers(headers));
         let method = pseudo.single(":method").filter(|text| is_token(text));
-        let method = method.ok_or(Malformed::Method)?.to_owned();
-        let authority = pseudo
-            .single(":authority")
-            .filter(|text| is_authority(text));
-        let authority = authority.ok_or(Malformed::Authority)?.to_ascii_lowercase();
-        let mut paths = pseudo.all(":path");
-        let (Some(path), None) = (paths.next(), paths.next()) else {
-            return Err(Malformed::Target(TargetError::Missing));
-        };
-        let target = RequestTarget::parse(path).map_err(Malformed::Target)?;
-        Ok(Self {
-            method,
-            authority,
-            target,
-            headers: Headers(headers),
-        })
+        match read_line(&pseudo, method) {
+            Ok((method, authority, target)) => Ok(Self {
+                method,
+                authority,
+                target,
+                headers,
+            }),
+            Err(malformed) => Err(Unreadable {
+                malformed,
+                method: method.unwrap_or_default().to_owned(),
+                headers,
+            }),
+        }
     }
+}
+
+/// The method, the authority in lower case, and the target.
+fn read_line(
+    pseudo: &Headers,
+    method: Option<&str>,
+) -> Result<(String, String, RequestTarget), Malformed> {
+    let method = method.ok_or(Malformed::Method)?;
+    let authority = pseudo
+        .single(":authority")
+        .filter(|text| is_authority(text));
+    let authority = authority.ok_or(Malformed::Authority)?;
+    let mut paths = pseudo.all(":path");
+    let (Some(path), None) = (paths.next(), paths.next()) else {
+        return Err(Malformed::Target(TargetError::Missing));
+    };
+    let target = RequestTarget::parse(path).map_err(Malformed::Target)?;
+    Ok((method.to_owned(), authority.to_ascii_lowercase(), target))
 }
 
 /// `token` of RFC 9110 section 5.6.2, at most 32 bytes: no registered method is longer than 17.
@@ -172,10 +198,10 @@ mod tests {
         for (index, error) in expected.into_iter().enumerate() {
             let mut missing = fields(&whole);
             missing.remove(index);
-            assert_eq!(Request::read(missing).unwrap_err(), error);
+            assert_eq!(Request::read(missing).unwrap_err().malformed, error);
             let mut twice = fields(&whole);
             twice.push(twice[index].clone());
-            assert_eq!(Request::read(twice).unwrap_err(), error);
+            assert_eq!(Request::read(twice).unwrap_err().malformed, error);
         }
     }
 
@@ -187,7 +213,7 @@ mod tests {
                 (":authority", host),
                 (":path", b"/"),
             ]));
-            assert_eq!(read.unwrap_err(), Malformed::Authority);
+            assert_eq!(read.unwrap_err().malformed, Malformed::Authority);
         }
         let headers = Headers::new(fields(&[("cookie", b"canary")]));
         assert_eq!(format!("{headers:?}"), r#"["cookie"]"#);

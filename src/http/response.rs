@@ -37,9 +37,15 @@ impl Response {
         Self::new(302).with("location", location)
     }
 
-    /// A page without scripts or anything from elsewhere.
+    /// Sends the browser to `location` with a GET, after a POST (RFC 9110 section 15.4.4).
     #[must_use]
-    pub fn html(status: u16, page: String) -> Self {
+    pub fn see_other(location: HeaderValue) -> Self {
+        Self::new(303).with("location", location)
+    }
+
+    /// A page, with the policy that it needs and no more (W3C Content Security Policy).
+    #[must_use]
+    pub fn html(status: u16, page: String, content_security_policy: &'static str) -> Self {
         let mut response = Self::new(status)
             .with(
                 "content-type",
@@ -47,10 +53,7 @@ impl Response {
             )
             .with(
                 "content-security-policy",
-                HeaderValue::fixed(
-                    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
-                     form-action 'self'; frame-ancestors 'none'",
-                ),
+                HeaderValue::fixed(content_security_policy),
             )
             .with("x-content-type-options", HeaderValue::fixed("nosniff"));
         response.body = page.into_bytes();
@@ -65,6 +68,44 @@ impl Response {
             .with("x-content-type-options", HeaderValue::fixed("nosniff"));
         response.body = document.to_string().into_bytes();
         response.body.push(b'\n');
+        response
+    }
+
+    /// One line of text.
+    #[must_use]
+    pub fn text(status: u16, line: &str) -> Self {
+        let mut response = Self::new(status)
+            .with(
+                "content-type",
+                HeaderValue::fixed("text/plain; charset=utf-8"),
+            )
+            .with("x-content-type-options", HeaderValue::fixed("nosniff"));
+        response.body = format!("{line}\n").into_bytes();
+        response
+    }
+
+    /// A trailers-only response of gRPC: all is in the header, and HTTP's status is 200. `message`
+    /// is percent-encoded.
+    #[must_use]
+    pub fn grpc(status: u8, message: &str) -> Self {
+        let mut encoded = String::with_capacity(message.len());
+        for byte in message.bytes() {
+            match byte {
+                b' '..=b'~' if byte != b'%' => encoded.push(char::from(byte)),
+                _ => encoded.push_str(&format!("%{byte:02X}")),
+            }
+        }
+        let mut response =
+            Self::new(200).with("content-type", HeaderValue::fixed("application/grpc"));
+        let fields = [
+            ("grpc-status", status.to_string()),
+            ("grpc-message", encoded),
+        ];
+        for (name, text) in fields {
+            if let Ok(value) = HeaderValue::try_from(text) {
+                response = response.with(name, value);
+            }
+        }
         response
     }
 

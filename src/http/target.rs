@@ -1,8 +1,12 @@
 //! The request target: one normalisation, used by routing and by rules alike.
 //!
 //! A path that two servers could read in two ways is refused and not repaired: dot segments, empty
-//! segments, `;`, `\`, and the encodings of `/`, `\`, `.` and NUL. What is left is compared in the
-//! form of RFC 3986 section 6.2.2: unreserved characters decoded, hexadecimal digits in upper case.
+//! segments, `\`, and the encodings of `\`, `.` and NUL. What is left is compared in the form of RFC
+//! 3986 section 6.2.2: unreserved characters decoded, hexadecimal digits in upper case.
+//!
+//! `%2F` and `;` have two readings that both occur in honest requests. A path with one of them is
+//! kept with a mark, [`RequestTarget::ambiguity`], and nothing but a rule that was written for it
+//! lets it through.
 
 use std::fmt;
 
@@ -14,6 +18,7 @@ pub struct RequestTarget {
     /// Where the query starts in `raw`, after the `?`.
     query_start: Option<usize>,
     path: String,
+    ambiguity: Option<TargetError>,
 }
 
 /// Why a target is refused.
@@ -25,8 +30,10 @@ pub enum TargetError {
     DotSegment,
     /// `//`.
     EmptySegment,
-    /// `%2F`, `%5C`, `%2E`, an encoded control character, or octets that are not UTF-8.
+    /// `%5C`, `%2E`, an encoded control character, or octets that are not UTF-8.
     Encoding,
+    /// `%2F`, which some servers read as `/` and others as a part of a name.
+    EncodedSlash,
     /// No target, or more than one.
     Missing,
     /// It does not begin with `/`: `*`, an authority, an absolute URI.
@@ -44,7 +51,7 @@ impl RequestTarget {
     /// Reads a target.
     ///
     /// # Errors
-    /// [`TargetError`] names the first ambiguity.
+    /// [`TargetError`] says why no rule can let it through.
     pub fn parse(bytes: &[u8]) -> Result<Self, TargetError> {
         if bytes.len() > Self::MAX_BYTES {
             return Err(TargetError::TooLong);
@@ -60,12 +67,13 @@ impl RequestTarget {
             Some((path, query)) => (path, Some(query)),
             None => (raw, None),
         };
-        let path = normalize(raw_path)?;
+        let (path, ambiguity) = normalize(raw_path)?;
         let query_start = query.map(|query| raw.len().saturating_sub(query.len()));
         Ok(Self {
             raw: raw.to_owned(),
             query_start,
             path,
+            ambiguity,
         })
     }
 
@@ -73,6 +81,22 @@ impl RequestTarget {
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
+    }
+
+    /// Why the path can be read in more than one way: [`TargetError::EncodedSlash`] or
+    /// [`TargetError::Parameter`].
+    #[must_use]
+    pub fn ambiguity(&self) -> Option<TargetError> {
+        self.ambiguity
+    }
+
+    /// All paths that a server could take it for, the normalised one first.
+    #[must_use]
+    pub fn readings(&self) -> Vec<String> {
+        match self.ambiguity {
+            None => vec![self.path.clone()],
+            Some(_) => readings(&self.path),
+        }
     }
 
     /// The query as received, without the `?`.
@@ -88,31 +112,24 @@ impl RequestTarget {
     }
 }
 
-fn normalize(raw: &str) -> Result<String, TargetError> {
-    let Some(segments) = raw.strip_prefix('/') else {
+fn normalize(raw: &str) -> Result<(String, Option<TargetError>), TargetError> {
+    if !raw.starts_with('/') {
         return Err(TargetError::NotAPath);
-    };
-    if raw.contains(';') {
-        return Err(TargetError::Parameter);
-    }
-    if raw.contains("//") {
-        return Err(TargetError::EmptySegment);
     }
     // The common path has nothing to decode.
-    if !raw.contains('%') {
-        return match segments
-            .split('/')
-            .any(|segment| matches!(segment, "." | ".."))
-        {
-            true => Err(TargetError::DotSegment),
-            false => Ok(raw.to_owned()),
-        };
+    if !raw.contains(['%', ';']) {
+        check_segments(raw)?;
+        return Ok((raw.to_owned(), None));
     }
     let mut path = String::with_capacity(raw.len());
     let mut octets = Vec::with_capacity(raw.len());
+    let mut ambiguity = None;
     let mut rest = raw.bytes();
     while let Some(byte) = rest.next() {
         if byte != b'%' {
+            if byte == b';' {
+                ambiguity = Some(TargetError::Parameter);
+            }
             path.push(char::from(byte));
             octets.push(byte);
             continue;
@@ -123,19 +140,56 @@ fn normalize(raw: &str) -> Result<String, TargetError> {
             .and_then(|(high, low)| hex_octet(high, low));
         let octet = octet.ok_or(TargetError::Encoding)?;
         match octet {
-            b'/' | b'\\' | b'.' | 0..=0x1f | 0x7f => return Err(TargetError::Encoding),
+            b'\\' | b'.' | 0..=0x1f | 0x7f => return Err(TargetError::Encoding),
             b'-' | b'_' | b'~' => path.push(char::from(octet)),
             octet if octet.is_ascii_alphanumeric() => path.push(char::from(octet)),
             octet => path.push_str(&format!("%{octet:02X}")),
+        }
+        if octet == b'/' {
+            ambiguity = ambiguity.or(Some(TargetError::EncodedSlash));
         }
         octets.push(octet);
     }
     // Overlong forms such as %C0%AE are no UTF-8.
     std::str::from_utf8(&octets).map_err(|_| TargetError::Encoding)?;
-    if path.split('/').any(|segment| matches!(segment, "." | "..")) {
-        return Err(TargetError::DotSegment);
+    match ambiguity {
+        None => check_segments(&path)?,
+        Some(_) => readings(&path)
+            .iter()
+            .try_for_each(|reading| check_segments(reading))?,
     }
-    Ok(path)
+    Ok((path, ambiguity))
+}
+
+fn check_segments(path: &str) -> Result<(), TargetError> {
+    if path.contains("//") {
+        return Err(TargetError::EmptySegment);
+    }
+    match path.split('/').any(|segment| matches!(segment, "." | "..")) {
+        true => Err(TargetError::DotSegment),
+        false => Ok(()),
+    }
+}
+
+/// As it stands; with parameters cut off; with `%2F` as a separator; and both, in either order.
+fn readings(path: &str) -> Vec<String> {
+    let separated = |path: &str| path.replace("%2F", "/");
+    let cut = |path: &str| {
+        let names = path
+            .split('/')
+            .map(|segment| match segment.split_once(';') {
+                Some((name, _)) => name,
+                None => segment,
+            });
+        names.collect::<Vec<_>>().join("/")
+    };
+    vec![
+        path.to_owned(),
+        cut(path),
+        separated(path),
+        cut(&separated(path)),
+        separated(&cut(path)),
+    ]
 }
 
 fn hex_octet(high: u8, low: u8) -> Option<u8> {
@@ -157,7 +211,8 @@ impl fmt::Display for TargetError {
             Self::Byte => "a byte that a path may not hold",
             Self::DotSegment => "a dot segment",
             Self::EmptySegment => "an empty segment",
-            Self::Encoding => "an encoded separator, dot or control character",
+            Self::EncodedSlash => "\"%2F\"",
+            Self::Encoding => "an encoded \"\\\", dot or control character, or no UTF-8",
             Self::Missing => "none, or more than one",
             Self::NotAPath => "one that does not begin with \"/\"",
             Self::Parameter => "a \";\"",
@@ -175,8 +230,8 @@ mod tests {
 
     #[test]
     fn ambiguous_targets_are_refused() {
-        use TargetError::{Byte, DotSegment, EmptySegment, Encoding, NotAPath, Parameter};
-        let table: [(&[u8], TargetError); 30] = [
+        use TargetError::{Byte, DotSegment, EmptySegment, Encoding, NotAPath};
+        let table: [(&[u8], TargetError); 36] = [
             (b"", NotAPath),
             (b"*", NotAPath),
             (b"?x", NotAPath),
@@ -191,7 +246,14 @@ mod tests {
             (b"/public/..", DotSegment),
             (b"/public/%2e%2e/admin", Encoding),
             (b"/public/.%2E/admin", Encoding),
-            (b"/admin%2fusers", Encoding),
+            (b"/%2fevil.test", EmptySegment),
+            (b"/a%2f%2Fb", EmptySegment),
+            (b"/a%2f/b", EmptySegment),
+            (b"/;x/a", EmptySegment),
+            (b"/a%2f..%2fadmin", DotSegment),
+            (b"/a/.;x/admin", DotSegment),
+            (b"/a/%2e;x/admin", Encoding),
+            (b"/a%2f..;x", DotSegment),
             (b"/admin%5Cusers", Encoding),
             (b"/health%00", Encoding),
             (b"/health%0a", Encoding),
@@ -202,8 +264,7 @@ mod tests {
             (b"/%4", Encoding),
             (b"/%zz", Encoding),
             (b"/%+1", Encoding),
-            (b"/public/..;/admin", Parameter),
-            (b"/health;jsessionid=1", Parameter),
+            (b"/public/..;/admin", DotSegment),
             (b"/a\\b", Byte),
             (b"/admin#/public", Byte),
             (b"/admin/\xff", Byte),
@@ -221,6 +282,33 @@ mod tests {
         }
         let long = [b"/".to_vec(), vec![b'a'; RequestTarget::MAX_BYTES]].concat();
         assert_eq!(RequestTarget::parse(&long), Err(TargetError::TooLong));
+    }
+
+    #[test]
+    fn a_path_with_two_readings_is_marked() {
+        use TargetError::{EncodedSlash, Parameter};
+        let parse = |raw: &[u8]| RequestTarget::parse(raw).unwrap();
+        for (raw, ambiguity) in [
+            (&b"/@scope%2fname"[..], Some(EncodedSlash)),
+            (b"/a/b%2F", Some(EncodedSlash)),
+            (b"/health;jsessionid=1", Some(Parameter)),
+            (b"/a;b%2fc", Some(Parameter)),
+            (b"/a%3Bb", None),
+            (b"/a?b=%2f;", None),
+        ] {
+            assert_eq!(parse(raw).ambiguity(), ambiguity);
+        }
+        assert_eq!(
+            parse(b"/a%2fb;x%2fc/d").readings(),
+            [
+                "/a%2Fb;x%2Fc/d",
+                "/a%2Fb/d",
+                "/a/b;x/c/d",
+                "/a/b/c/d",
+                "/a/b/d"
+            ]
+        );
+        assert_eq!(parse(b"/a").readings(), ["/a"]);
     }
 
     #[test]

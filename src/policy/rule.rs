@@ -1,5 +1,6 @@
 //! Rules in their order.
 
+use crate::http::{RequestTarget, TargetError};
 use crate::policy::PathTemplate;
 
 /// Who a rule lets through.
@@ -25,6 +26,16 @@ pub enum Inject {
     None,
 }
 
+/// What the tail of a `/**` may hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tail {
+    /// `%2F` and `;` too: npm, GitLab and Artifactory have such paths.
+    Raw,
+    /// What every server reads in the same way.
+    #[default]
+    Strict,
+}
+
 /// One rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
@@ -34,6 +45,10 @@ pub struct Rule {
     pub paths: Vec<PathTemplate>,
     /// The methods it matches, compared exactly (RFC 9110 section 9.1); `None` for all.
     pub methods: Option<Vec<String>>,
+    /// What a tail may hold.
+    pub tail: Tail,
+    /// Other origins whose pages may send unsafe requests with the person's cookies.
+    pub origins: Vec<String>,
     /// Who may.
     pub allow: Allow,
     /// What is passed on.
@@ -41,12 +56,30 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// What log lines and pages call it: its name, or its place in the list.
+    #[must_use]
+    pub fn label(&self, index: usize) -> String {
+        self.name
+            .clone()
+            .unwrap_or_else(|| format!("rules[{index}]"))
+    }
+
     fn matches(&self, method: &str, path: &str) -> bool {
-        let method_matches = match &self.methods {
+        self.matches_method(method) && self.paths.iter().any(|template| template.matches(path))
+    }
+
+    fn matches_method(&self, method: &str) -> bool {
+        match &self.methods {
             None => true,
             Some(methods) => methods.iter().any(|listed| listed == method),
-        };
-        method_matches && self.paths.iter().any(|template| template.matches(path))
+        }
+    }
+
+    fn takes_raw_tail(&self, method: &str, path: &str) -> bool {
+        let is_up_to_tail = |template: &PathTemplate| template.matches_up_to_tail(path);
+        self.tail == Tail::Raw
+            && self.matches_method(method)
+            && self.paths.iter().any(is_up_to_tail)
     }
 }
 
@@ -57,14 +90,39 @@ pub struct Policy {
     pub rules: Vec<Rule>,
 }
 
+/// What the rules say about a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found<'p> {
+    /// The path can be read in two ways, and another rule may be meant in one of them.
+    Ambiguous(TargetError),
+    /// No rule matches.
+    Nothing,
+    /// The first rule that matches, and its index.
+    Rule(usize, &'p Rule),
+}
+
 impl Policy {
-    /// The first rule for `method` on the normalised `path`, and its index.
+    /// The first rule for `method` on `target`.
     #[must_use]
-    pub fn find(&self, method: &str, path: &str) -> Option<(usize, &Rule)> {
-        self.rules
-            .iter()
-            .enumerate()
-            .find(|(_, rule)| rule.matches(method, path))
+    pub fn find(&self, method: &str, target: &RequestTarget) -> Found<'_> {
+        let mut rules = self.rules.iter().enumerate();
+        let Some(ambiguity) = target.ambiguity() else {
+            return rules
+                .find(|(_, rule)| rule.matches(method, target.path()))
+                .map_or(Found::Nothing, |(index, rule)| Found::Rule(index, rule));
+        };
+        let readings = target.readings();
+        for (index, rule) in rules {
+            if rule.takes_raw_tail(method, target.path()) {
+                return Found::Rule(index, rule);
+            }
+            // An earlier rule that is meant in one reading, such as one that closes a folder, is
+            // not skipped because of another reading.
+            if readings.iter().any(|path| rule.matches(method, path)) {
+                break;
+            }
+        }
+        Found::Ambiguous(ambiguity)
     }
 }
 
@@ -77,8 +135,55 @@ mod tests {
             name: None,
             paths: vec![PathTemplate::parse(path).unwrap()],
             methods: methods.map(|names| names.iter().map(|name| (*name).to_owned()).collect()),
+            tail: Tail::Strict,
+            origins: Vec::new(),
             allow: Allow::SignedIn,
             inject: Inject::None,
+        }
+    }
+
+    fn target(path: &str) -> RequestTarget {
+        RequestTarget::parse(path.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_raw_tail_is_no_way_around_an_earlier_rule() {
+        use TargetError::{EncodedSlash, Parameter};
+        let raw = |path: &str| Rule {
+            tail: Tail::Raw,
+            ..rule(path, None)
+        };
+        let policy = Policy {
+            rules: vec![
+                rule("/npm/private/**", None),
+                rule("/npm/-/{user}/token", Some(&["DELETE"])),
+                raw("/npm/**"),
+                raw("/{team}/files/**"),
+                rule("/**", None),
+            ],
+        };
+        for (method, path, expected) in [
+            ("GET", "/npm/@a%2fb", Ok(2)),
+            ("GET", "/npm/x;version=1/y", Ok(2)),
+            ("GET", "/npm/plain", Ok(2)),
+            ("GET", "/red/files/a%2Fb", Ok(3)),
+            ("GET", "/other", Ok(4)),
+            ("GET", "/npm/private%2fx", Err(EncodedSlash)),
+            ("GET", "/npm/private;x", Err(Parameter)),
+            ("GET", "/npm/private;x%2fy/z", Err(Parameter)),
+            ("DELETE", "/npm/-/me%2ftoken", Err(EncodedSlash)),
+            ("GET", "/npm/-/me%2ftoken", Ok(2)),
+            ("GET", "/npm%2fx", Err(EncodedSlash)),
+            ("GET", "/npm;a/x", Err(Parameter)),
+            ("GET", "/red%2fblue/files/x", Err(EncodedSlash)),
+            ("GET", "/other%2fx", Err(EncodedSlash)),
+        ] {
+            let found = match policy.find(method, &target(path)) {
+                Found::Ambiguous(error) => Err(error),
+                Found::Rule(index, _) => Ok(index),
+                Found::Nothing => panic!("{path}"),
+            };
+            assert_eq!(found, expected, "{method} {path}");
         }
     }
 
@@ -91,7 +196,10 @@ mod tests {
                 rule("/api/{name}", Some(&["POST"])),
             ],
         };
-        let index = |method, path| policy.find(method, path).map(|(index, _)| index);
+        let index = |method, path| match policy.find(method, &target(path)) {
+            Found::Rule(index, _) => Some(index),
+            Found::Ambiguous(_) | Found::Nothing => None,
+        };
         assert_eq!(index("GET", "/api/admin"), Some(0));
         assert_eq!(index("PUT", "/api/admin"), Some(1));
         assert_eq!(index("POST", "/api/x"), Some(2));

@@ -87,16 +87,42 @@ impl PathTemplate {
             sample.push_str("/x");
         }
         let target = RequestTarget::parse(sample.as_bytes()).map_err(|_| TemplateError::Literal)?;
-        if target.path() == sample {
+        if target.path() == sample && target.ambiguity().is_none() {
             Ok(())
         } else {
             Err(TemplateError::Literal)
         }
     }
 
+    /// Whether it ends with `/**`.
+    #[must_use]
+    pub fn is_open_ended(&self) -> bool {
+        self.open_ended
+    }
+
+    /// Whether it matches every path.
+    #[must_use]
+    pub fn matches_everything(&self) -> bool {
+        self.open_ended && self.segments.is_empty()
+    }
+
     /// Whether the template matches a normalised path.
     #[must_use]
     pub fn matches(&self, path: &str) -> bool {
+        self.matches_with(path, |_| true)
+    }
+
+    /// Whether it matches, and `%2F` and `;` occur in the tail of its `/**` alone: no literal and
+    /// no capture depends on how they are read.
+    #[must_use]
+    pub fn matches_up_to_tail(&self, path: &str) -> bool {
+        self.open_ended
+            && self.matches_with(path, |segment| {
+                !segment.contains(';') && !segment.contains("%2F")
+            })
+    }
+
+    fn matches_with(&self, path: &str, is_clear: impl Fn(&str) -> bool) -> bool {
         let Some(rest) = path.strip_prefix('/') else {
             return false;
         };
@@ -109,7 +135,7 @@ impl PathTemplate {
                 Segment::Capture(_) => !text.is_empty(),
                 Segment::Literal(literal) => literal == text,
             };
-            if !equal {
+            if !equal || !is_clear(text) {
                 return false;
             }
         }
@@ -225,6 +251,8 @@ mod tests {
             ("/a?b", Literal),
             ("/%61", Literal),
             ("/caf%c3%a9", Literal),
+            ("/a%2Fb", Literal),
+            ("/a;b", Literal),
             ("/caf\u{e9}", Literal),
             ("/a b", Literal),
             ("//**", Literal),

@@ -19,7 +19,7 @@ use crate::session::sealed_box::Place;
 use crate::time::{Seconds, UnixTime};
 
 /// The cookies of a grant, in order.
-const NAMES: [&str; 5] = [
+pub(super) const NAMES: [&str; 5] = [
     "__Host-bitgate-grant",
     "__Host-bitgate-grant.1",
     "__Host-bitgate-grant.2",

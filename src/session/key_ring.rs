@@ -27,6 +27,18 @@ impl SessionKey {
         })
     }
 
+    /// Whether it has these bytes. Not in constant time: the configuration asks, nobody else.
+    #[must_use]
+    pub fn is(&self, bytes: &[u8]) -> bool {
+        self.bytes.as_slice() == bytes
+    }
+
+    /// Whether another key is the same under another name.
+    #[must_use]
+    pub fn has_bytes_of(&self, other: &Self) -> bool {
+        self.is(other.bytes.as_slice())
+    }
+
     /// The key's public name.
     #[must_use]
     pub fn kid(&self) -> &str {
@@ -45,6 +57,7 @@ impl fmt::Debug for SessionKey {
 pub(super) enum Purpose {
     Grant,
     Login,
+    Returns,
 }
 
 impl Purpose {
@@ -52,6 +65,7 @@ impl Purpose {
         match self {
             Self::Grant => "grant",
             Self::Login => "login",
+            Self::Returns => "returns",
         }
     }
 }
@@ -62,6 +76,7 @@ pub(super) struct Keys {
     pub(super) session: A256KWKey,
     grant: XChaCha20Poly1305,
     login: XChaCha20Poly1305,
+    returns: XChaCha20Poly1305,
 }
 
 impl Keys {
@@ -85,6 +100,7 @@ impl Keys {
             session: session.with_key_id(&key.kid),
             grant: cipher(Purpose::Grant)?,
             login: cipher(Purpose::Login)?,
+            returns: cipher(Purpose::Returns)?,
         })
     }
 
@@ -92,6 +108,7 @@ impl Keys {
         match purpose {
             Purpose::Grant => &self.grant,
             Purpose::Login => &self.login,
+            Purpose::Returns => &self.returns,
         }
     }
 }

@@ -8,12 +8,14 @@ mod claims;
 mod grant;
 mod key_ring;
 mod login;
+mod returns;
 mod sealed_box;
 mod store;
 
 pub use grant::Grant;
 pub use key_ring::{KeyRing, SessionKey};
 pub use login::{PendingLogin, PendingLogins};
+pub use returns::Returns;
 pub use store::{Absence, Lifetimes, NotIssued, SessionStore, SignedIn};
 
 use crate::host::{NoRandomness, Random};
@@ -23,6 +25,9 @@ use crate::time::UnixTime;
 
 /// Every cookie of ours begins with this, in any case it is written in; none goes upstream.
 pub const COOKIE_PREFIX: &str = "__Host-bitgate";
+
+/// The cookie of the session token.
+pub const SESSION_COOKIE: &str = "__Host-bitgate";
 
 /// Clocks of two instances may differ by this many seconds.
 const CLOCK_SKEW_SECONDS: u64 = 60;

@@ -7,12 +7,13 @@ use std::rc::Rc;
 use crate::host::{NoRandomness, Random};
 use crate::http::{Cookies, SetCookie};
 use crate::session::cache::VerifiedSessions;
-use crate::session::grant::{NotWritten, Parts};
-use crate::session::{CLOCK_SKEW_SECONDS, Grant, KeyRing, Session};
+use crate::session::grant::{NAMES as GRANT_NAMES, NotWritten, Parts};
+use crate::session::{CLOCK_SKEW_SECONDS, COOKIE_PREFIX, Grant, KeyRing, SESSION_COOKIE, Session};
 use crate::time::{Seconds, UnixTime};
 
-/// The cookie of the session token.
-const NAME: &str = "__Host-bitgate";
+/// How many cookies with our prefix are taken away. A browser of ours never has more; a stranger
+/// who sends thousands gets no answer of thousands of lines.
+const MAX_REMOVED: usize = 16;
 
 /// A session in use is sealed again when this part of the idle timeout has passed.
 const SLIDES_PER_IDLE_TIMEOUT: u64 = 10;
@@ -87,7 +88,7 @@ impl SessionStore {
     /// # Errors
     /// [`Absence`] says whether there was one.
     pub fn open(&self, cookies: &Cookies<'_>, now: UnixTime) -> Result<Rc<SignedIn>, Absence> {
-        let token = cookies.single(NAME).ok_or(Absence::Missing)?;
+        let token = cookies.single(SESSION_COOKIE).ok_or(Absence::Missing)?;
         let parts = Parts::read(cookies).ok_or(Absence::Missing)?;
         let known = self.verified.borrow_mut().find(token, &parts);
         let signed_in = match known {
@@ -134,7 +135,7 @@ impl SessionStore {
         };
         let max_age = self.lifetimes.max_age;
         let token = session.seal(&self.ring, &self.client_id, random)?;
-        let mut cookies = vec![SetCookie::new(NAME, token, max_age)];
+        let mut cookies = vec![SetCookie::new(SESSION_COOKIE, token, max_age)];
         cookies.extend(grant.write(&self.ring, &session.id, max_age, present, random)?);
         Ok(cookies)
     }
@@ -157,7 +158,7 @@ impl SessionStore {
         if let Some((sealed_at, token)) = successor.as_ref()
             && now.since(*sealed_at) < step.max(Seconds(1))
         {
-            return Some(SetCookie::new(NAME, token.clone(), remaining));
+            return Some(SetCookie::new(SESSION_COOKIE, token.clone(), remaining));
         }
         let next = Session {
             seen_at: now,
@@ -165,7 +166,22 @@ impl SessionStore {
         };
         let token = next.seal(&self.ring, &self.client_id, random).ok()?;
         *successor = Some((now, token.clone()));
-        Some(SetCookie::new(NAME, token, remaining))
+        Some(SetCookie::new(SESSION_COOKIE, token, remaining))
+    }
+
+    /// Takes away every cookie of ours: those of a session, which are removed even if this request
+    /// did not bring them, and others that it brought.
+    #[must_use]
+    pub fn removals(&self, present: &Cookies<'_>) -> Vec<SetCookie> {
+        let mut names = present.names_with_prefix(COOKIE_PREFIX);
+        names.truncate(MAX_REMOVED);
+        names.extend([SESSION_COOKIE].into_iter().chain(GRANT_NAMES));
+        names.sort_unstable();
+        names.dedup();
+        names
+            .into_iter()
+            .map(|name| SetCookie::removal(name.to_owned()))
+            .collect()
     }
 
     /// When the session ends if it is not used again.

@@ -104,7 +104,7 @@ story!(a_changed_cookie_is_an_absent_one, |world| {
     let browser = signed_in(world, "/");
     let jar = browser.jar.clone();
     let world = browser.world;
-    let names: Vec<String> = jar.0.keys().cloned().collect();
+    let names = jar.session_names();
     assert!(names.len() >= 3, "{names:?}");
     for name in &names {
         let value = jar.0[name].clone();
@@ -141,9 +141,9 @@ story!(parts_of_two_sessions_do_not_mix, |world| {
     let mut browser = world.browser();
     assert_eq!(browser.sign_in("/", &grace).status(), 302);
     let second = browser.jar.clone();
-    for name in second.names() {
+    for name in second.session_names() {
         let mut mixed = first.clone();
-        mixed.0.insert(name.to_owned(), second.0[name].clone());
+        mixed.0.insert(name.clone(), second.0[&name].clone());
         browser.jar = mixed;
         assert_eq!(
             header(&browser.open("/"), "x-bitgate-reason"),
@@ -171,7 +171,7 @@ story!(a_new_login_leaves_no_part_of_the_old_grant, |world| {
     let callback = browser.answer(&sent_away, &ada, "grant");
     assert_eq!(browser.open(&callback).status(), 302);
     assert_eq!(
-        browser.jar.names(),
+        browser.jar.session_names(),
         ["__Host-bitgate", "__Host-bitgate-grant"]
     );
     assert_eq!(browser.open("/").status(), 200);

@@ -57,6 +57,14 @@ impl Jar {
     pub fn names(&self) -> Vec<&str> {
         self.0.keys().map(String::as_str).collect()
     }
+
+    /// The names of the cookies that make up a session.
+    pub fn session_names(&self) -> Vec<String> {
+        let names = self.0.keys().cloned();
+        names
+            .filter(|name| name == "__Host-bitgate" || name.starts_with("__Host-bitgate-grant"))
+            .collect()
+    }
 }
 
 impl<'w> Browser<'w> {

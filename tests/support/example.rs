@@ -39,20 +39,34 @@ impl Example {
     }
 
     /// The plugin's configuration.
+    /// The plugin's configuration: a string of JSON, or a Struct.
     pub fn plugin(&mut self) -> Value {
-        let text = self.wasm_filter()["configuration"]["value"]
-            .as_str()
-            .unwrap()
-            .to_owned();
-        serde_json::from_str(&text).expect("the plugin's configuration is JSON")
+        let value = &self.wasm_filter()["configuration"]["value"];
+        let Some(text) = value.as_str() else {
+            return value.clone();
+        };
+        serde_json::from_str(text).expect("the plugin's configuration is JSON")
     }
 
+    /// Sets it in the form that it has.
     pub fn set_plugin(&mut self, config: &Value) {
-        self.set_plugin_text(&config.to_string());
+        let value = &mut self.wasm_filter()["configuration"]["value"];
+        *value = match value.is_string() {
+            true => json!(config.to_string()),
+            false => config.clone(),
+        };
     }
 
     pub fn set_plugin_text(&mut self, text: &str) {
         self.wasm_filter()["configuration"]["value"] = json!(text);
+    }
+
+    /// Sets it as a Struct.
+    pub fn set_plugin_struct(&mut self, config: &Value) {
+        self.wasm_filter()["configuration"] = json!({
+            "@type": "type.googleapis.com/google.protobuf.Struct",
+            "value": config,
+        });
     }
 
     pub fn set_module(&mut self, path: &std::path::Path) {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use bitgate::config::Config;
-use bitgate::gate::{Forward, Gate, Step};
+use bitgate::gate::{Forward, Gate, ResponsePlan, Step};
 use bitgate::host::{Host, NoRandomness, Random, SharedData, Version};
 use bitgate::http::{Call, Reply};
 use bitgate::time::UnixTime;
@@ -116,19 +116,24 @@ impl NativeEdge {
                 .insert(name, http::HeaderValue::from_bytes(value).unwrap());
         }
         let mut response = self.around.upstream.lock().unwrap().handle(&request);
-        for cookie in forward
-            .response_cookies
+        let plan = &forward.response;
+        let headers = response.headers_mut();
+        let theirs: Vec<_> = headers.get_all("set-cookie").iter().cloned().collect();
+        headers.remove("set-cookie");
+        for line in theirs {
+            if ResponsePlan::lets_through(line.as_bytes()) {
+                headers.append("set-cookie", line);
+            }
+        }
+        for cookie in plan
+            .cookies
             .iter()
             .filter_map(|cookie| cookie.header_value())
         {
-            response
-                .headers_mut()
-                .append("set-cookie", cookie.as_str().parse().unwrap());
+            headers.append("set-cookie", cookie.as_str().parse().unwrap());
         }
-        if !forward.response_cookies.is_empty() {
-            response
-                .headers_mut()
-                .insert("cache-control", "private, no-store".parse().unwrap());
+        if let Some(value) = plan.cache_control(headers.contains_key("cache-control")) {
+            headers.insert("cache-control", value.parse().unwrap());
         }
         response
     }

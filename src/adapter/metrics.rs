@@ -1,0 +1,48 @@
+//! Counters of events, by kind and reason. Envoy adds up those of all workers.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use proxy_wasm::hostcalls as host;
+use proxy_wasm::types::MetricType;
+
+use crate::gate::{Event, EventKind, Reason};
+
+/// The host's ids by name. A name that is defined twice gets two ids, so each is defined once.
+#[derive(Debug, Default)]
+pub(super) struct Metrics {
+    ids: RefCell<HashMap<String, u32>>,
+}
+
+impl Metrics {
+    /// Defines every counter, so that each is there with 0 before the first event: an alert on an
+    /// increase sees the first one too.
+    pub(super) fn define_all(&self) {
+        let others = EventKind::ALL
+            .iter()
+            .filter(|kind| **kind != EventKind::Refused);
+        let refusals = Reason::ALL
+            .iter()
+            .map(|reason| (EventKind::Refused, Some(*reason)));
+        for (kind, reason) in others.map(|kind| (*kind, None)).chain(refusals) {
+            self.id(Event::metric_of(kind, reason));
+        }
+    }
+
+    /// Counts an event.
+    pub(super) fn count(&self, event: &Event) {
+        if let Some(id) = self.id(event.metric()) {
+            // A counter that the host does not know any more is no reason to refuse a request.
+            let _ = host::increment_metric(id, 1);
+        }
+    }
+
+    fn id(&self, name: String) -> Option<u32> {
+        if let Some(id) = self.ids.borrow().get(&name) {
+            return Some(*id);
+        }
+        let id = host::define_metric(MetricType::Counter, &name).ok()?;
+        self.ids.borrow_mut().insert(name, id);
+        Some(id)
+    }
+}
