@@ -215,3 +215,80 @@ fn no_answer(reply: &Reply) -> Reason {
         Reply::Answer { .. } | Reply::TooLarge => Reason::BitbucketInvalidAnswer,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Request;
+
+    fn asker(accept: &str) -> Request {
+        let fields = [
+            (":method", "GET"),
+            (":authority", "a.test"),
+            (":path", "/"),
+            ("accept", accept),
+            ("x-request-id", "id-1"),
+        ];
+        let fields = fields.map(|(n, v)| (n.to_owned(), v.as_bytes().to_vec()));
+        Request::read(fields.to_vec()).unwrap()
+    }
+
+    fn answer(reason: Reason, accept: &str) -> (Response, Event) {
+        match Refusal::new(reason).into_step(&asker(accept), None) {
+            Step::Respond(response, event) => (response, event),
+            Step::Call(..) | Step::Forward(_) => panic!("expected an answer"),
+        }
+    }
+
+    /// Header, page, JSON, log line, metric and manual say the same word.
+    #[test]
+    fn a_reason_is_the_same_in_all_places() {
+        let manual = include_str!("../../docs/reasons.md");
+        let headings: Vec<&str> = manual
+            .lines()
+            .filter_map(|l| l.strip_prefix("## "))
+            .collect();
+        let codes: Vec<&str> = Reason::ALL.iter().map(|reason| reason.code()).collect();
+        let mut sorted = codes.clone();
+        sorted.sort_unstable();
+        assert_eq!(
+            headings, sorted,
+            "the headings of docs/reasons.md, in their order"
+        );
+        for reason in Reason::ALL {
+            let code = reason.code();
+            let (page, event) = answer(*reason, "text/html");
+            let header = |response: &Response, name: &str| {
+                let found = response.headers.iter().find(|(key, _)| *key == name);
+                found.map(|(_, value)| value.as_str().to_owned())
+            };
+            assert_eq!(header(&page, "x-bitgate-reason").as_deref(), Some(code));
+            let text = String::from_utf8(page.body).unwrap();
+            assert!(
+                text.contains(&format!("Reason: {code} · Request: id-1")),
+                "{text}"
+            );
+            let line = event.to_string();
+            assert!(line.contains(&format!("\"reason\":\"{code}\"")), "{line}");
+            assert!(
+                event
+                    .metric()
+                    .ends_with(&format!(".event.refused.reason.{code}"))
+            );
+            let section = manual.split(&format!("\n## {code}\n\n")).nth(1).unwrap();
+            assert!(
+                section.starts_with(&format!("{}", reason.status())),
+                "{code}"
+            );
+            assert!(
+                section.split("\n## ").next().unwrap().contains("*Who:*"),
+                "{code}"
+            );
+            let (document, _) = answer(*reason, "*/*");
+            assert_eq!(header(&document, "x-bitgate-reason").as_deref(), Some(code));
+            let document: serde_json::Value = serde_json::from_slice(&document.body).unwrap();
+            assert_eq!(document["reason"], code);
+            assert_eq!(document["request_id"], "id-1");
+        }
+    }
+}
