@@ -1,6 +1,5 @@
 //! Serves a function over HTTP/1.1, with the real clock.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-use crate::bitbucket::Hang;
+use crate::bitbucket::Wire;
 use crate::{Request, Response, response};
 
 /// The most bytes of a request's body.
@@ -85,7 +84,7 @@ where
 async fn answer<H>(
     handler: Arc<H>,
     request: http::Request<Incoming>,
-) -> Result<http::Response<Full<Bytes>>, Infallible>
+) -> Result<http::Response<Full<Bytes>>, io::Error>
 where
     H: Fn(u64, Request) -> Response + Send + Sync + 'static,
 {
@@ -100,8 +99,14 @@ where
     let now = now();
     let answered = tokio::task::spawn_blocking(move || handler(now, request)).await;
     let answer = answered.unwrap_or_else(|_| response(500, "text/plain", "the handler failed\n"));
-    if answer.extensions().get::<Hang>().is_some() {
-        std::future::pending::<()>().await;
+    match answer.extensions().get::<Wire>() {
+        None => {}
+        Some(Wire::Delay(milliseconds)) => {
+            tokio::time::sleep(Duration::from_millis(*milliseconds)).await;
+        }
+        Some(Wire::Hang) => std::future::pending::<()>().await,
+        // A handler that fails makes the library close the connection.
+        Some(Wire::Reset) => return Err(io::Error::other("a fault")),
     }
     Ok(answer.map(|body| Full::new(body.into())))
 }

@@ -71,7 +71,7 @@ fn document(reply: Reply) -> Result<Json, InvalidAnswer> {
             Json::parse_strict(&body).ok_or(InvalidAnswer::Malformed("body"))
         }
         200 => Err(InvalidAnswer::Malformed("content-type")),
-        401 | 403 | 404 | 410 => Err(InvalidAnswer::Denied(status)),
+        401 | 403 => Err(InvalidAnswer::Denied(status)),
         status => Err(InvalidAnswer::Unavailable(status)),
     }
 }
@@ -84,7 +84,7 @@ fn document(reply: Reply) -> Result<Json, InvalidAnswer> {
 pub fn read_user(reply: Reply) -> Result<Account, InvalidAnswer> {
     let document = document(reply)?;
     let text = |name| document.member(name).and_then(Json::as_str);
-    let is_person = text("type") == Some("user");
+    let is_person = text("type").ok_or(InvalidAnswer::Malformed("type"))? == "user";
     let is_active = matches!(text("account_status"), None | Some("active"));
     if !is_person || !is_active {
         return Err(InvalidAnswer::Denied(200));
@@ -193,7 +193,7 @@ mod tests {
                 r#"{"type":"user","account_id":"a","account_status":"closed"}"#,
                 InvalidAnswer::Denied(200),
             ),
-            (r#"{"account_id":"a"}"#, InvalidAnswer::Denied(200)),
+            (r#"{"account_id":"a"}"#, InvalidAnswer::Malformed("type")),
             (r#"{"type":"user"}"#, InvalidAnswer::Malformed("account_id")),
             (
                 r#"{"type":"user","account_id":""}"#,
@@ -230,7 +230,7 @@ mod tests {
             read_user(reply(200)),
             Err(InvalidAnswer::Malformed("content-type"))
         );
-        for status in [302, 429, 500, 503] {
+        for status in [302, 404, 410, 429, 500, 503] {
             assert_eq!(
                 read_user(reply(status)),
                 Err(InvalidAnswer::Unavailable(status))

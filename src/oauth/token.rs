@@ -131,9 +131,12 @@ impl TokenResponse {
                 let error = document
                     .as_ref()
                     .and_then(|json| json.member("error")?.as_str());
-                return Err(error
-                    .filter(|code| is_error_code(code))
-                    .map_or(Malformed("error"), |code| Refused(code.to_owned())));
+                return Err(match error.filter(|code| is_error_code(code)) {
+                    Some(code) => Refused(code.to_owned()),
+                    // The only error that the RFC gives this status.
+                    None if status == 401 => Refused("invalid_client".to_owned()),
+                    None => Malformed("error"),
+                });
             }
             status => return Err(Unavailable(status)),
         }

@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
-use bitgate_simulator::client;
+use bitgate_simulator::client::{self, Protocol};
 use bitgate_simulator::server::{self, Running};
 
 use super::envoy::{Envoy, module};
 use super::example::Example;
+use super::setup::Setup;
 use super::world::Surroundings;
 use super::{Edge, Request, Response};
 
 pub struct EnvoyEdge {
     pub envoy: Envoy,
     clock: Option<super::world::Clock>,
+    protocol: Protocol,
     _servers: Vec<Running>,
 }
 
@@ -35,10 +37,17 @@ pub fn connect(example: &mut Example, around: &Surroundings) -> Vec<Running> {
 }
 
 impl EnvoyEdge {
-    pub fn start(mut example: Example, clock: bool, around: Surroundings) -> Self {
+    pub fn start(mut example: Example, setup: &Setup, around: Surroundings) -> Self {
         let servers = connect(&mut example, &around);
+        if setup.is_bitbucket_down {
+            // A port that was free a moment ago.
+            let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = port.local_addr().unwrap().port();
+            example.set_cluster_port("bitbucket_web", port);
+            example.set_cluster_port("bitbucket_api", port);
+        }
         example.free_ports();
-        example.set_module(&module(if clock {
+        example.set_module(&module(if setup.clock {
             "bitgate-test-hooks"
         } else {
             "bitgate"
@@ -46,7 +55,12 @@ impl EnvoyEdge {
         let envoy = Envoy::start(&example, 1);
         Self {
             envoy,
-            clock: clock.then_some(around.clock),
+            clock: setup.clock.then_some(around.clock),
+            protocol: if setup.http2 {
+                Protocol::Http2
+            } else {
+                Protocol::Http1
+            },
             _servers: servers,
         }
     }
@@ -58,7 +72,7 @@ impl Edge for EnvoyEdge {
             let offset = clock.offset().to_string().parse().unwrap();
             request.headers_mut().insert("x-bitgate-test-clock", offset);
         }
-        client::send(self.envoy.listener, request).expect("an answer of Envoy")
+        client::send_over(self.protocol, self.envoy.listener, request).expect("an answer of Envoy")
     }
 
     fn log(&mut self) -> Vec<String> {

@@ -9,7 +9,10 @@ use bitgate::host::{Host, NoRandomness, Random, SharedData, Version};
 use bitgate::http::{Call, Reply};
 use bitgate::time::UnixTime;
 
+use bitgate_simulator::bitbucket::Wire;
+
 use super::example::SESSION_KEY;
+use super::setup::Setup;
 use super::world::Surroundings;
 use super::{Edge, Request, Response};
 
@@ -52,6 +55,7 @@ pub struct NativeEdge {
     random: Seeded,
     shared: Memory,
     around: Surroundings,
+    is_bitbucket_down: bool,
     log: Vec<String>,
 }
 
@@ -64,7 +68,7 @@ pub fn environment(name: &str) -> Option<String> {
 }
 
 impl NativeEdge {
-    pub fn new(config: &str, around: Surroundings) -> Self {
+    pub fn new(config: &str, setup: &Setup, around: Surroundings) -> Self {
         let config = Config::parse(config.as_bytes(), &environment).expect("a good configuration");
         let gate = Gate::new(config).unwrap();
         let random = Seeded(0x9e37_79b9_7f4a_7c15);
@@ -73,11 +77,15 @@ impl NativeEdge {
             random,
             shared: Memory::default(),
             around,
+            is_bitbucket_down: setup.is_bitbucket_down,
             log: Vec::new(),
         }
     }
 
     fn call(&self, call: &Call) -> Reply {
+        if self.is_bitbucket_down {
+            return Reply::Unreachable;
+        }
         let mut request = http::Request::builder()
             .method(call.method)
             .uri(&call.path)
@@ -88,6 +96,14 @@ impl NativeEdge {
         let request = request.body(call.body.clone()).unwrap();
         let now = self.around.clock.now();
         let response = self.around.bitbucket.lock().unwrap().handle(now, &request);
+        match response.extensions().get::<Wire>() {
+            Some(Wire::Hang) => return Reply::TimedOut,
+            Some(Wire::Reset) => return Reply::Unreachable,
+            Some(Wire::Delay(milliseconds)) if *milliseconds >= call.timeout.0 * 1_000 => {
+                return Reply::TimedOut;
+            }
+            Some(Wire::Delay(_)) | None => {}
+        }
         if response.body().len() > Reply::MAX_BODY_BYTES {
             return Reply::TooLarge;
         }

@@ -13,6 +13,10 @@ pub struct Setup {
     pub bitbucket: fn(&mut Settings),
     /// Whether time can be moved: in Envoy that needs the module for tests.
     pub clock: bool,
+    /// Whether nothing listens where Bitbucket should be.
+    pub is_bitbucket_down: bool,
+    /// Whether clients of Envoy speak HTTP/2.
+    pub http2: bool,
 }
 
 impl Default for Setup {
@@ -22,6 +26,8 @@ impl Default for Setup {
             config: |_| {},
             bitbucket: |_| {},
             clock: false,
+            is_bitbucket_down: false,
+            http2: false,
         }
     }
 }

@@ -75,8 +75,8 @@ impl World {
         (setup.config)(&mut config);
         example.set_plugin(&config);
         let edge: Box<dyn Edge> = match kind {
-            Kind::Native => Box::new(NativeEdge::new(&config.to_string(), around.clone())),
-            Kind::Envoy => Box::new(EnvoyEdge::start(example, setup.clock, around.clone())),
+            Kind::Native => Box::new(NativeEdge::new(&config.to_string(), setup, around.clone())),
+            Kind::Envoy => Box::new(EnvoyEdge::start(example, setup, around.clone())),
         };
         Self { edge, around }
     }

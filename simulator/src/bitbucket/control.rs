@@ -5,6 +5,7 @@
 //! DELETE /_simulator/ledger     forget it
 //! PUT    /_simulator/settings   {"mode": "legacy", "token_length": 6000, "access_lifetime": 60, …}
 //! POST   /_simulator/faults     {"path": "/2.0/user", "times": 1, "status": 503}
+//!                               or "wire": "hang", "reset", or "slow" with "milliseconds"
 //! ```
 
 use serde_json::{Value, json};
@@ -31,35 +32,13 @@ impl Bitbucket {
                     &json!({"error": format!("expected a known setting, but found {name}")}),
                 ),
             },
-            ("POST", "/_simulator/faults") => {
-                let (path, status) = (document["path"].as_str(), document["status"].as_u64());
-                let status = status.and_then(|status| u16::try_from(status).ok());
-                let (Some(path), Some(status)) = (path, status) else {
-                    return json(400, &json!({"error": "expected path and status"}));
-                };
-                let times = document["times"]
-                    .as_u64()
-                    .and_then(|times| usize::try_from(times).ok());
-                let response = match document["body"].as_str() {
-                    None => FaultResponse::Status(status),
-                    Some(body) => {
-                        let content_type = document["content_type"].as_str().unwrap_or("text/html");
-                        let (content_type, body) =
-                            (content_type.to_owned(), body.as_bytes().to_vec());
-                        FaultResponse::Raw {
-                            status,
-                            content_type,
-                            body,
-                        }
-                    }
-                };
-                self.fail_next(Fault {
-                    path: path.to_owned(),
-                    times: times.unwrap_or(1),
-                    response,
-                });
-                json(200, &json!({}))
-            }
+            ("POST", "/_simulator/faults") => match fault(&document) {
+                Some(fault) => {
+                    self.fail_next(fault);
+                    json(200, &json!({}))
+                }
+                None => json(400, &json!({"error": "expected path, and status or wire"})),
+            },
             _ => json(404, &json!({"error": "no such control"})),
         }
     }
@@ -86,4 +65,34 @@ impl Bitbucket {
         }
         Ok(())
     }
+}
+
+fn fault(document: &Value) -> Option<Fault> {
+    let number = |name: &str| document[name].as_u64();
+    let response = match (document["wire"].as_str(), number("status")) {
+        (Some("hang"), _) => FaultResponse::Hang,
+        (Some("reset"), _) => FaultResponse::Reset,
+        (Some("slow"), _) => FaultResponse::Slow(number("milliseconds")?),
+        (Some(_), _) | (None, None) => return None,
+        (None, Some(status)) => {
+            let status = u16::try_from(status).ok()?;
+            match document["body"].as_str() {
+                None => FaultResponse::Status(status),
+                Some(body) => {
+                    let content_type = document["content_type"].as_str().unwrap_or("text/html");
+                    FaultResponse::Raw {
+                        status,
+                        headers: vec![("content-type", content_type.to_owned())],
+                        body: body.as_bytes().to_vec(),
+                    }
+                }
+            }
+        }
+    };
+    let times = number("times").unwrap_or(1);
+    Some(Fault {
+        path: document["path"].as_str()?.to_owned(),
+        times: usize::try_from(times).ok()?,
+        response,
+    })
 }

@@ -13,7 +13,7 @@ pub struct Fault {
     pub response: FaultResponse,
 }
 
-/// A bad answer.
+/// A bad answer, or none.
 #[derive(Clone, Debug)]
 pub enum FaultResponse {
     /// No answer at all: the server keeps the connection open and silent.
@@ -22,45 +22,75 @@ pub enum FaultResponse {
     Raw {
         /// The status code.
         status: u16,
-        /// The media type.
-        content_type: String,
+        /// Header fields.
+        headers: Vec<(&'static str, String)>,
         /// The body.
         body: Vec<u8>,
     },
+    /// The server closes the connection instead of answering.
+    Reset,
+    /// The right answer, so many milliseconds late.
+    Slow(u64),
     /// This status, with the body that Bitbucket has for it.
     Status(u16),
 }
 
-/// Marks a response, as an extension, that a server must never send.
-#[derive(Clone, Copy, Debug)]
-pub struct Hang;
+/// Marks a response, as an extension, for the server: what happens on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// Send it after so many milliseconds.
+    Delay(u64),
+    /// Never send it, and keep the connection.
+    Hang,
+    /// Never send it, and close the connection.
+    Reset,
+}
 
-/// The answer of the first fault for `path`, which is used up by one.
-pub(super) fn take(faults: &mut Vec<Fault>, path: &str) -> Option<Response> {
+impl Wire {
+    fn on(self, mut answer: Response) -> Response {
+        answer.extensions_mut().insert(self);
+        answer
+    }
+}
+
+/// The first fault for `path`, which is used up by one.
+pub(super) fn take(faults: &mut Vec<Fault>, path: &str) -> Option<FaultResponse> {
     let at = faults
         .iter()
         .position(|fault| fault.path == path && fault.times > 0)?;
     let fault = faults.get_mut(at)?;
     fault.times -= 1;
-    let answer = match &fault.response {
-        FaultResponse::Hang => {
-            let mut answer = response(504, "text/plain", "");
-            answer.extensions_mut().insert(Hang);
-            answer
-        }
+    let taken = fault.response.clone();
+    faults.retain(|fault| fault.times > 0);
+    Some(taken)
+}
+
+/// What it does to the right answer, which is only made if it is wanted.
+pub(super) fn apply(fault: FaultResponse, right: impl FnOnce() -> Response) -> Response {
+    match fault {
+        FaultResponse::Hang => Wire::Hang.on(response(504, "text/plain", "")),
+        FaultResponse::Reset => Wire::Reset.on(response(503, "text/plain", "")),
+        FaultResponse::Slow(milliseconds) => Wire::Delay(milliseconds).on(right()),
         FaultResponse::Raw {
             status,
-            content_type,
+            headers,
             body,
-        } => response(*status, content_type, body.clone()),
+        } => {
+            let mut answer = response(status, "", body);
+            answer.headers_mut().remove("content-type");
+            for (name, value) in headers {
+                if let Ok(value) = value.parse() {
+                    answer.headers_mut().append(name, value);
+                }
+            }
+            answer
+        }
         // Captured without a Retry-After.
         FaultResponse::Status(429) => response(
             429,
             "text/plain",
             "Rate limit for this resource has been exceeded",
         ),
-        FaultResponse::Status(status) => response(*status, "text/html", "<h1>Error</h1>"),
-    };
-    faults.retain(|fault| fault.times > 0);
-    Some(answer)
+        FaultResponse::Status(status) => response(status, "text/html", "<h1>Error</h1>"),
+    }
 }

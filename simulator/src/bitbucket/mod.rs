@@ -10,7 +10,7 @@ mod parameters;
 mod settings;
 mod token;
 
-pub use fault::{Fault, FaultResponse, Hang};
+pub use fault::{Fault, FaultResponse, Wire};
 pub use ledger::Entry;
 pub use settings::{Consumer, Email, Mode, Person, Pkce, Settings};
 
@@ -58,20 +58,23 @@ impl Bitbucket {
         }
         let mut entry = Entry::of(now, request);
         let answer = match fault::take(&mut self.faults, &path) {
-            Some(fault) => fault,
-            None if is_web && path == "/site/oauth2/authorize" => {
-                self.authorize(now, request, &mut entry)
-            }
-            None if is_web && path == "/site/oauth2/access_token" => {
-                self.token(now, request, &mut entry)
-            }
-            // One host may stand for both.
-            None if is_api && path.starts_with("/2.0/") => self.api(now, request, &mut entry),
-            None => response(404, "text/html", "<h1>Not found</h1>"),
+            Some(fault) => fault::apply(fault, || self.route(now, request, is_web, &mut entry)),
+            None => self.route(now, request, is_web, &mut entry),
         };
         entry.status = answer.status().as_u16();
         self.ledger.push(entry);
         answer
+    }
+
+    fn route(&mut self, now: u64, request: &Request, is_web: bool, entry: &mut Entry) -> Response {
+        // One host may stand for both.
+        let is_api = header(request, "host") == Some(self.settings.api_host.as_str());
+        match request.uri().path() {
+            "/site/oauth2/authorize" if is_web => self.authorize(now, request, entry),
+            "/site/oauth2/access_token" if is_web => self.token(now, request, entry),
+            path if is_api && path.starts_with("/2.0/") => self.api(now, request, entry),
+            _ => response(404, "text/html", "<h1>Not found</h1>"),
+        }
     }
 
     /// What was asked so far, without what the control endpoints were asked.
