@@ -51,6 +51,9 @@ impl Received {
 #[derive(Debug, Default)]
 pub struct Upstream {
     requests: VecDeque<Received>,
+    count: usize,
+    /// Added to every answer: what a service of your choice says.
+    pub response_headers: Vec<(&'static str, String)>,
 }
 
 impl Upstream {
@@ -84,15 +87,27 @@ impl Upstream {
         let wants_page = received
             .header("accept")
             .is_some_and(|accept| accept.contains("text/html"));
-        let answer = match wants_page {
+        let mut answer = match wants_page {
             true => response(200, "text/html; charset=utf-8", demo_page(&received)),
             false => json(200, &received.to_json()),
         };
+        for (name, value) in &self.response_headers {
+            if let Ok(value) = value.parse() {
+                answer.headers_mut().append(*name, value);
+            }
+        }
         if self.requests.len() >= MAX_REQUESTS {
             self.requests.pop_front();
         }
         self.requests.push_back(received);
+        self.count += 1;
         answer
+    }
+
+    /// How many requests came in all.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count
     }
 
     /// The newest request.

@@ -40,15 +40,24 @@ impl Reader<'_> {
 
     fn origin(&self, node: &Node<'_>) -> Option<(Url, String, bool)> {
         let text = self.string(node)?;
+        // A password may be in it.
+        let found = match text.contains('@') {
+            true => "user information".to_owned(),
+            false => quoted(text),
+        };
         let wrong = |expected| {
-            self.wrong(&node.path, expected, &quoted(text));
+            self.wrong(&node.path, expected, &found);
             None
         };
-        // The parser would repair white space and "\".
+        // The parser would repair white space, "\" and missing slashes.
         let is_plain = text
             .bytes()
-            .all(|b| b.is_ascii_graphic() && !matches!(b, b'\\' | b'*'));
-        let Some(url) = Url::parse(text).ok().filter(|_| is_plain) else {
+            .all(|b| b.is_ascii_graphic() && !matches!(b, b'\\' | b'*' | b'%'));
+        let is_plain = is_plain
+            && text
+                .split_once("://")
+                .is_some_and(|(_, rest)| !rest.starts_with('/'));
+        let Some(url) = is_plain.then(|| Url::parse(text).ok()).flatten() else {
             return wrong("expected an origin such as https://tools.example.com");
         };
         let is_loopback = match url.host() {
@@ -66,7 +75,6 @@ impl Reader<'_> {
         let has_user = !url.username().is_empty() || url.password().is_some();
         let has_rest = url.path() != "/" || url.query().is_some() || url.fragment().is_some();
         if has_user || has_rest {
-            // A password may be in it.
             let found = if has_user {
                 "user information"
             } else {

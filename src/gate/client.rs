@@ -9,6 +9,10 @@ pub(super) enum Client {
     Git,
     /// gRPC: understands a status in a header and nothing else.
     Grpc,
+    /// gRPC-Web: understands a status in a frame of the body.
+    GrpcWeb,
+    /// gRPC-Web, in base64.
+    GrpcWebText,
     /// A person's browser that opens a page: only then is a redirect to sign in of any use.
     Navigation,
     /// Everything else: scripts of pages, frames, preflights, upgrades, curl. It gets JSON.
@@ -17,8 +21,8 @@ pub(super) enum Client {
 
 impl Client {
     fn of(method: &str, headers: &Headers) -> Self {
-        if is_grpc(headers) {
-            Self::Grpc
+        if let Some(grpc) = grpc(headers) {
+            grpc
         } else if is_git(headers) {
             Self::Git
         } else if is_navigation(method, headers) {
@@ -54,16 +58,24 @@ impl<'a> From<&'a Unreadable> for Asker<'a> {
     }
 }
 
-/// gRPC over HTTP/2 and gRPC-Web: `application/grpc`, alone or with a suffix.
-fn is_grpc(headers: &Headers) -> bool {
-    const TYPE: &[u8] = b"application/grpc";
-    headers.all("content-type").any(|value| {
-        value
-            .split_at_checked(TYPE.len())
-            .is_some_and(|(head, rest)| {
-                head.eq_ignore_ascii_case(TYPE)
-                    && matches!(rest.first(), None | Some(b'+' | b'-' | b';'))
-            })
+/// The kinds of gRPC by their media types, alone or with a suffix such as `+proto`.
+fn grpc(headers: &Headers) -> Option<Client> {
+    const TYPES: [(&[u8], Client); 3] = [
+        (b"application/grpc-web-text", Client::GrpcWebText),
+        (b"application/grpc-web", Client::GrpcWeb),
+        (b"application/grpc", Client::Grpc),
+    ];
+    headers.all("content-type").find_map(|value| {
+        let is = |media_type: &[u8]| {
+            value
+                .split_at_checked(media_type.len())
+                .is_some_and(|(head, rest)| {
+                    head.eq_ignore_ascii_case(media_type)
+                        && matches!(rest.first(), None | Some(b'+' | b';'))
+                })
+        };
+        let found = TYPES.iter().find(|(media_type, _)| is(media_type));
+        found.map(|(_, client)| *client)
     })
 }
 
@@ -220,7 +232,7 @@ mod tests {
 
     #[test]
     fn git_and_grpc_are_told_apart_by_what_they_say() {
-        let table: [(&str, &str, Client); 16] = [
+        let table: [(&str, &str, Client); 17] = [
             ("user-agent", "git/2.39.5", Client::Git),
             (
                 "user-agent",
@@ -244,7 +256,16 @@ mod tests {
             ("content-type", "application/grpc", Client::Grpc),
             ("content-type", "application/grpc+proto", Client::Grpc),
             ("content-type", "Application/gRPC; x=y", Client::Grpc),
-            ("content-type", "application/grpc-web-text", Client::Grpc),
+            (
+                "content-type",
+                "application/grpc-web+proto",
+                Client::GrpcWeb,
+            ),
+            (
+                "content-type",
+                "application/grpc-web-text",
+                Client::GrpcWebText,
+            ),
             ("content-type", "application/grpcx", Client::Program),
             ("content-type", "application/json", Client::Program),
             ("accept", "text/html", Client::Navigation),

@@ -158,9 +158,11 @@ fn looped(request: &Request, cookies: &Cookies<'_>, return_to: &str) -> Step {
 fn return_to(target: &RequestTarget) -> &str {
     let path_only = target.as_str().split('?').next().unwrap_or("/");
     let is_ours = may_be_ours(target);
+    // In the sealed JSON a quote needs two bytes; no other character of a target does.
+    let weight = |text: &str| text.len().saturating_add(text.matches('"').count());
     [target.as_str(), path_only]
         .into_iter()
-        .find(|text| !is_ours && text.len() <= PendingLogin::MAX_RETURN_BYTES)
+        .find(|text| !is_ours && weight(text) <= PendingLogin::MAX_RETURN_BYTES)
         .unwrap_or("/")
 }
 
@@ -175,6 +177,7 @@ mod tests {
             ("/a?b=c".to_owned(), "/a?b=c"),
             (format!("/a?{long}"), "/a"),
             (format!("/{long}"), "/"),
+            (format!("/a?{}", "\"".repeat(1_500)), "/a"),
             ("/_bitgate/logout".to_owned(), "/"),
             ("/%5Fbitgate/logout".to_owned(), "/"),
             ("/_bitgate".to_owned(), "/"),

@@ -76,9 +76,11 @@ impl Gate {
                 }
                 .into_response(200)
             }
-            Client::Git | Client::Grpc | Client::Program => {
-                Response::json(200, &json!({"signed_in": is_signed_in}))
-            }
+            Client::Git
+            | Client::Grpc
+            | Client::GrpcWeb
+            | Client::GrpcWebText
+            | Client::Program => Response::json(200, &json!({"signed_in": is_signed_in})),
         };
         Step::Respond(response, Event::new(EventKind::Asked).of(request))
     }

@@ -26,7 +26,7 @@ use crate::gate::client::RequestId;
 use crate::gate::intent::is_intended;
 use crate::gate::refusal::Refusal;
 use crate::host::Host;
-use crate::http::{Cookies, Malformed, Request, RequestTarget, Unreadable};
+use crate::http::{Cookies, Malformed, Request, RequestTarget, TargetError, Unreadable};
 use crate::policy::{Allow, Found, Rule};
 use crate::session::{Absence, KeyRing, SessionStore};
 
@@ -89,6 +89,11 @@ impl Gate {
             }
         };
         match rule.allow {
+            // `/assets/{name}/logo` would let `/assets/secret%23/logo` through (CVE-2026-41059).
+            Allow::Public if request.target.has_encoded_delimiter() => {
+                Refusal::malformed(Malformed::Target(TargetError::EncodedDelimiter))
+                    .into_step(&request, Some((index, rule)))
+            }
             Allow::Public => {
                 Step::Forward(self.forward(&request, &Cookies::read(&request.headers)))
             }

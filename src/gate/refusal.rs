@@ -6,7 +6,7 @@ use crate::bitbucket::InvalidAnswer;
 use crate::gate::client::{Asker, Client, RequestId};
 use crate::gate::page::{Action, Page};
 use crate::gate::{Event, EventKind, Reason, Step};
-use crate::http::{HeaderValue, Malformed, Reply, Response, SetCookie};
+use crate::http::{GrpcWeb, HeaderValue, Malformed, Reply, Response, SetCookie};
 use crate::oauth::InvalidTokenResponse;
 use crate::policy::Rule;
 
@@ -116,6 +116,14 @@ impl Refusal {
             Client::Navigation => self.page(request_id),
             Client::Git => Response::text(reason.status(), &self.message()),
             Client::Grpc => Response::grpc(grpc_status(reason.status()), &self.message()),
+            Client::GrpcWeb => Response::grpc_web(
+                grpc_status(reason.status()),
+                &self.message(),
+                GrpcWeb::Binary,
+            ),
+            Client::GrpcWebText => {
+                Response::grpc_web(grpc_status(reason.status()), &self.message(), GrpcWeb::Text)
+            }
             Client::Program => self.json(request_id.as_ref()),
         };
         response = response.with("x-bitgate-reason", HeaderValue::fixed(reason.code()));
@@ -123,7 +131,11 @@ impl Refusal {
             // RFC 9110 section 11.6.1: a 401 names a way to authenticate.
             let challenge = match client {
                 Client::Git => "Basic realm=\"bitgate\"",
-                Client::Grpc | Client::Navigation | Client::Program => "Bearer realm=\"bitgate\"",
+                Client::Grpc
+                | Client::GrpcWeb
+                | Client::GrpcWebText
+                | Client::Navigation
+                | Client::Program => "Bearer realm=\"bitgate\"",
             };
             response = response.with("www-authenticate", HeaderValue::fixed(challenge));
         }

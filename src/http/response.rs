@@ -1,5 +1,8 @@
 //! A response of our own, as a value.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::http::{HeaderValue, SetCookie};
 
 /// What is answered instead of asking the upstream. It is never stored: every one has
@@ -12,6 +15,15 @@ pub struct Response {
     pub headers: Vec<(&'static str, HeaderValue)>,
     /// The body.
     pub body: Vec<u8>,
+}
+
+/// The two forms of gRPC-Web.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GrpcWeb {
+    /// `application/grpc-web+proto`.
+    Binary,
+    /// `application/grpc-web-text`: the same in base64.
+    Text,
 }
 
 impl Response {
@@ -84,28 +96,40 @@ impl Response {
         response
     }
 
-    /// A trailers-only response of gRPC: all is in the header, and HTTP's status is 200. `message`
-    /// is percent-encoded.
+    /// A trailers-only response of gRPC: all is in the header, and HTTP's status is 200.
     #[must_use]
     pub fn grpc(status: u8, message: &str) -> Self {
-        let mut encoded = String::with_capacity(message.len());
-        for byte in message.bytes() {
-            match byte {
-                b' '..=b'~' if byte != b'%' => encoded.push(char::from(byte)),
-                _ => encoded.push_str(&format!("%{byte:02X}")),
-            }
-        }
-        let mut response =
-            Self::new(200).with("content-type", HeaderValue::fixed("application/grpc"));
+        let response = Self::new(200).with("content-type", HeaderValue::fixed("application/grpc"));
         let fields = [
             ("grpc-status", status.to_string()),
-            ("grpc-message", encoded),
+            ("grpc-message", percent_encoded(message)),
         ];
-        for (name, text) in fields {
-            if let Ok(value) = HeaderValue::try_from(text) {
-                response = response.with(name, value);
-            }
-        }
+        fields.into_iter().fold(
+            response,
+            |response, (name, text)| match HeaderValue::try_from(text) {
+                Ok(value) => response.with(name, value),
+                Err(_) => response,
+            },
+        )
+    }
+
+    /// The same for gRPC-Web: a frame of trailers in the body, since scripts cannot read trailers
+    /// (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md>).
+    #[must_use]
+    pub fn grpc_web(status: u8, message: &str, form: GrpcWeb) -> Self {
+        let message = percent_encoded(message);
+        let trailers = format!("grpc-status: {status}\r\ngrpc-message: {message}\r\n");
+        let length = u32::try_from(trailers.len()).unwrap_or(0).to_be_bytes();
+        let frame = [&[0x80][..], &length, trailers.as_bytes()].concat();
+        let (media_type, body) = match form {
+            GrpcWeb::Binary => ("application/grpc-web+proto", frame),
+            GrpcWeb::Text => (
+                "application/grpc-web-text",
+                STANDARD.encode(frame).into_bytes(),
+            ),
+        };
+        let mut response = Self::new(200).with("content-type", HeaderValue::fixed(media_type));
+        response.body = body;
         response
     }
 
@@ -124,4 +148,17 @@ impl Response {
             .extend(values.map(|value| ("set-cookie", value)));
         self
     }
+}
+
+/// `grpc-message` is percent-encoded
+/// (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>).
+fn percent_encoded(message: &str) -> String {
+    let mut encoded = String::with_capacity(message.len());
+    for byte in message.bytes() {
+        match byte {
+            b' '..=b'~' if byte != b'%' => encoded.push(char::from(byte)),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
 }

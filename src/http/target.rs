@@ -30,6 +30,8 @@ pub enum TargetError {
     DotSegment,
     /// `//`.
     EmptySegment,
+    /// `%23` or `%3F`: a server that decodes twice ends the path there.
+    EncodedDelimiter,
     /// `%5C`, `%2E`, an encoded control character, or octets that are not UTF-8.
     Encoding,
     /// `%2F`, which some servers read as `/` and others as a part of a name.
@@ -88,6 +90,12 @@ impl RequestTarget {
     #[must_use]
     pub fn ambiguity(&self) -> Option<TargetError> {
         self.ambiguity
+    }
+
+    /// Whether a server that decodes twice would read a shorter path.
+    #[must_use]
+    pub fn has_encoded_delimiter(&self) -> bool {
+        self.path.contains("%23") || self.path.contains("%3F")
     }
 
     /// All paths that a server could take it for, the normalised one first.
@@ -211,6 +219,7 @@ impl fmt::Display for TargetError {
             Self::Byte => "a byte that a path may not hold",
             Self::DotSegment => "a dot segment",
             Self::EmptySegment => "an empty segment",
+            Self::EncodedDelimiter => "\"%23\" or \"%3F\", though everybody is allowed",
             Self::EncodedSlash => "\"%2F\"",
             Self::Encoding => "an encoded \"\\\", dot or control character, or no UTF-8",
             Self::Missing => "none, or more than one",

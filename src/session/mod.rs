@@ -56,3 +56,87 @@ impl Session {
         random_text::<16>(random)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::http::Headers;
+    use crate::oauth::State;
+    use crate::session::key_ring::Purpose;
+    use crate::session::sealed_box::Place;
+
+    #[derive(Debug)]
+    struct Counter(u8);
+
+    impl Random for Counter {
+        fn fill(&mut self, bytes: &mut [u8]) -> Result<(), NoRandomness> {
+            bytes.fill_with(|| {
+                self.0 = self.0.wrapping_add(1);
+                self.0
+            });
+            Ok(())
+        }
+    }
+
+    fn ring() -> KeyRing {
+        let key = SessionKey::new("k", Zeroizing::new([7; 32])).unwrap();
+        KeyRing::new("https://a.test", &[key]).unwrap()
+    }
+
+    /// Whoever has the key can seal anything: what is inside is still read as strictly.
+    #[test]
+    fn hostile_text_under_a_good_seal_never_opens() {
+        let texts: [&[u8]; 16] = [
+            b"",
+            b"{}",
+            b"[]",
+            b"null",
+            b"\"text\"",
+            b"\xff\xfe",
+            b"{\"t\":-1}",
+            b"{\"t\":[-1]}",
+            b"{\"t\":[1e300]}",
+            b"{\"t\":[1],\"t\":[2]}",
+            b"{\"t\":[1],\"x\":1}",
+            b"{\"a\":\"t\",\"e\":-1}",
+            b"{\"a\":5,\"e\":1}",
+            b"{\"a\":\"t\",\"e\":1} ",
+            b"{\"s\":\"AAAAAAAAAAAAAAAAAAAAAAAA\",\"v\":\"v\",\"t\":99999999999999999999,\"r\":\"/\"}",
+            b"{\"s\":{},\"v\":\"v\",\"t\":1,\"r\":\"/\"}",
+        ];
+        let ring = ring();
+        let state = State::new("AAAAAAAAAAAAAAAAAAAAAAAA");
+        for text in texts {
+            let seal = |purpose, cookie| {
+                let place = Place {
+                    purpose,
+                    cookie,
+                    session_id: "",
+                };
+                ring.seal_box(place, text, &mut Counter(0)).unwrap()
+            };
+            let login = "__Host-bitgate-login.AAAAAAAA";
+            let returns = "__Host-bitgate-returns";
+            let line = format!(
+                "{login}={}; {returns}={}",
+                seal(Purpose::Login, login),
+                seal(Purpose::Returns, returns)
+            );
+            let headers = Headers::new(vec![("cookie".to_owned(), line.into_bytes())]);
+            let cookies = crate::http::Cookies::read(&headers);
+            let now = UnixTime(1);
+            let logins = PendingLogins::new(&ring, now);
+            assert!(logins.find(&cookies, &state).is_none(), "{text:?}");
+            assert!(
+                !Returns::read(&ring, &cookies, now).are_a_loop(),
+                "{text:?}"
+            );
+            let grant = seal(Purpose::Grant, "__Host-bitgate-grant");
+            let opened = Grant::open(&ring, "", &grant);
+            // White space behind a document is no harm.
+            assert_eq!(opened.is_some(), text.ends_with(b" "), "{text:?}");
+        }
+    }
+}

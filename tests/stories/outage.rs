@@ -188,7 +188,7 @@ fn outcome(world: &mut World, path: &str, response: FaultResponse) -> String {
     outcome
 }
 
-/// `docs/faults.md` is what this story finds. With `BITGATE_BLESS` set it is written.
+// `docs/faults.md` is what this story finds. With `BITGATE_BLESS` set it is written.
 story!(
     every_fault_at_sign_in_has_its_outcome,
     Setup {

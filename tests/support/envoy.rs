@@ -158,6 +158,19 @@ impl Envoy {
         text
     }
 
+    /// The line of the log that contains `text`, once it is written.
+    pub fn eventually_logged(&self, text: &str) -> String {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let log = self.log_text();
+            if let Some(line) = log.lines().find(|line| line.contains(text)) {
+                return line.to_owned();
+            }
+            assert!(Instant::now() < deadline, "no {text} in:\n{log}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// Sends bytes that no HTTP library would, and reads the head of the answer.
     pub fn send_raw(&self, bytes: &[u8]) -> String {
         use std::io::Write;

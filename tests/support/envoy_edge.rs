@@ -9,7 +9,7 @@ use super::envoy::{Envoy, module};
 use super::example::Example;
 use super::setup::Setup;
 use super::world::Surroundings;
-use super::{Edge, Request, Response};
+use super::{Edge, RawTarget, Request, Response};
 
 pub struct EnvoyEdge {
     pub envoy: Envoy,
@@ -66,13 +66,64 @@ impl EnvoyEdge {
     }
 }
 
-impl Edge for EnvoyEdge {
-    fn send(&mut self, mut request: Request) -> Response {
+impl EnvoyEdge {
+    fn exchange(&self, mut request: Request) -> Response {
         if let Some(clock) = &self.clock {
-            let offset = clock.offset().to_string().parse().unwrap();
-            request.headers_mut().insert("x-bitgate-test-clock", offset);
+            let offset = clock.offset().to_string();
+            request
+                .headers_mut()
+                .insert("x-bitgate-test-clock", offset.parse().unwrap());
+        }
+        if let Some(RawTarget(target)) = request.extensions().get() {
+            return parsed(&self.envoy.send_raw(&written(&request, target)));
         }
         client::send_over(self.protocol, self.envoy.listener, request).expect("an answer of Envoy")
+    }
+}
+
+/// The request as bytes, with a target that may be anything.
+fn written(request: &Request, target: &[u8]) -> Vec<u8> {
+    let mut bytes = format!("{} ", request.method()).into_bytes();
+    bytes.extend(target);
+    bytes.extend(b" HTTP/1.1\r\n");
+    for (name, value) in request.headers() {
+        bytes.extend(name.as_str().as_bytes());
+        bytes.extend(b": ");
+        bytes.extend(value.as_bytes());
+        bytes.extend(b"\r\n");
+    }
+    bytes.extend(
+        format!(
+            "content-length: {}\r\nconnection: close\r\n\r\n",
+            request.body().len()
+        )
+        .bytes(),
+    );
+    bytes.extend(request.body());
+    bytes
+}
+
+/// The head of an answer; its body is not read.
+fn parsed(head: &str) -> Response {
+    let mut lines = head.split("\r\n");
+    let status = lines.next().and_then(|line| line.get(9..12));
+    let status = status.unwrap_or_else(|| panic!("expected a status, but found {head:?}"));
+    let mut response = http::Response::builder().status(status.parse::<u16>().unwrap());
+    for line in lines.take_while(|line| !line.is_empty()) {
+        let (name, value) = line.split_once(": ").expect("a header field");
+        response = response.header(name, value);
+    }
+    response.body(Vec::new()).unwrap()
+}
+
+/// Shared by all cases of a group.
+impl Edge for Arc<EnvoyEdge> {
+    fn send(&mut self, request: Request) -> Response {
+        self.exchange(request)
+    }
+
+    fn envoy(&self) -> Option<&Envoy> {
+        Some(&self.envoy)
     }
 
     fn log(&mut self) -> Vec<String> {

@@ -73,6 +73,15 @@ impl Example {
         self.wasm_filter()["vm_config"]["code"]["local"]["filename"] = json!(path);
     }
 
+    /// Lets Envoy pass every path on as it came, so that the filter alone judges it.
+    pub fn leave_paths_alone(&mut self) {
+        let chain = &mut self.0["static_resources"]["listeners"][0]["filter_chains"][0];
+        let manager = &mut chain["filters"][0]["typed_config"];
+        manager["normalize_path"] = json!(false);
+        manager["merge_slashes"] = json!(false);
+        manager["path_with_escaped_slashes_action"] = json!("KEEP_UNCHANGED");
+    }
+
     /// Lets the listener and the admin page choose free ports.
     pub fn free_ports(&mut self) {
         self.0["admin"]["address"]["socket_address"]["port_value"] = json!(0);

@@ -20,6 +20,7 @@ pub mod browser;
 pub mod envoy;
 pub mod envoy_edge;
 pub mod example;
+pub mod invariants;
 pub mod native_edge;
 pub mod setup;
 pub mod world;
@@ -27,10 +28,17 @@ pub mod world;
 pub type Request = http::Request<Vec<u8>>;
 pub type Response = http::Response<Vec<u8>>;
 
+/// The request target as bytes that no HTTP library sends, as an extension of a request.
+#[derive(Clone, Debug)]
+pub struct RawTarget(pub Vec<u8>);
+
 /// What stands between a client and the upstream.
 pub trait Edge {
     fn send(&mut self, request: Request) -> Response;
 
     /// What the filter wrote to the log.
     fn log(&mut self) -> Vec<String>;
+
+    /// The Envoy, if it is one: for bytes that no HTTP library sends, and for its statistics.
+    fn envoy(&self) -> Option<&envoy::Envoy>;
 }

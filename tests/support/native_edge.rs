@@ -14,7 +14,7 @@ use bitgate_simulator::bitbucket::Wire;
 use super::example::SESSION_KEY;
 use super::setup::Setup;
 use super::world::Surroundings;
-use super::{Edge, Request, Response};
+use super::{Edge, RawTarget, Request, Response};
 
 /// Not random at all: stories are the same every time.
 #[derive(Debug)]
@@ -122,6 +122,9 @@ impl NativeEdge {
     }
 
     fn forward(&self, mut request: Request, forward: &Forward) -> Response {
+        if let Some(RawTarget(target)) = request.extensions().get() {
+            *request.uri_mut() = http::Uri::try_from(target.as_slice()).unwrap();
+        }
         for name in &forward.remove {
             request.headers_mut().remove(name.as_str());
         }
@@ -161,6 +164,10 @@ fn fields(request: &Request) -> Vec<(String, Vec<u8>)> {
         .uri()
         .path_and_query()
         .map_or("/", |target| target.as_str());
+    let target = match request.extensions().get::<RawTarget>() {
+        Some(RawTarget(bytes)) => bytes.clone(),
+        None => target.as_bytes().to_vec(),
+    };
     let host = request
         .headers()
         .get("host")
@@ -171,7 +178,7 @@ fn fields(request: &Request) -> Vec<(String, Vec<u8>)> {
             request.method().as_str().as_bytes().to_vec(),
         ),
         (":authority".to_owned(), host.to_vec()),
-        (":path".to_owned(), target.as_bytes().to_vec()),
+        (":path".to_owned(), target),
         ("x-request-id".to_owned(), b"native-request".to_vec()),
     ];
     let headers = request.headers().iter().filter(|(name, _)| *name != "host");
@@ -216,5 +223,9 @@ impl Edge for NativeEdge {
 
     fn log(&mut self) -> Vec<String> {
         self.log.clone()
+    }
+
+    fn envoy(&self) -> Option<&super::envoy::Envoy> {
+        None
     }
 }

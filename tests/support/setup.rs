@@ -3,12 +3,16 @@
 use bitgate_simulator::bitbucket::Settings;
 use serde_json::Value;
 
+use super::example::Example;
+
 /// The answer to: which world?
 pub struct Setup {
     /// The example that the edge is configured with.
     pub example: &'static str,
     /// Changes the plugin's configuration.
     pub config: fn(&mut Value),
+    /// Changes the rest of Envoy's configuration.
+    pub envoy: fn(&mut Example),
     /// Changes Bitbucket.
     pub bitbucket: fn(&mut Settings),
     /// Whether time can be moved: in Envoy that needs the module for tests.
@@ -24,6 +28,7 @@ impl Default for Setup {
         Self {
             example: "demo.yaml",
             config: |_| {},
+            envoy: |_| {},
             bitbucket: |_| {},
             clock: false,
             is_bitbucket_down: false,

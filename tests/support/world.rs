@@ -10,6 +10,7 @@ use bitgate_simulator::upstream::Upstream;
 use super::browser::Browser;
 use super::envoy_edge::EnvoyEdge;
 use super::example::Example;
+use super::invariants;
 use super::native_edge::NativeEdge;
 use super::setup::Setup;
 use super::{Edge, Request, Response};
@@ -59,7 +60,8 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(kind: Kind, setup: &Setup) -> Self {
+    /// What a world is made of: the edge's configuration and all that is around it.
+    pub fn parts(kind: Kind, setup: &Setup) -> (Example, Surroundings) {
         let mut settings = Settings::default();
         (setup.bitbucket)(&mut settings);
         let around = Surroundings {
@@ -74,15 +76,33 @@ impl World {
         let mut config = example.plugin();
         (setup.config)(&mut config);
         example.set_plugin(&config);
+        (setup.envoy)(&mut example);
+        (example, around)
+    }
+
+    pub fn new(kind: Kind, setup: &Setup) -> Self {
+        let (mut example, around) = Self::parts(kind, setup);
         let edge: Box<dyn Edge> = match kind {
-            Kind::Native => Box::new(NativeEdge::new(&config.to_string(), setup, around.clone())),
-            Kind::Envoy => Box::new(EnvoyEdge::start(example, setup, around.clone())),
+            Kind::Native => Box::new(NativeEdge::new(
+                &example.plugin().to_string(),
+                setup,
+                around.clone(),
+            )),
+            Kind::Envoy => Box::new(Arc::new(EnvoyEdge::start(example, setup, around.clone()))),
         };
         Self { edge, around }
     }
 
+    /// Sends a request, and checks what has to hold for every answer.
     pub fn send(&mut self, request: Request) -> Response {
-        self.edge.send(request)
+        let seen = self.upstream().count();
+        let response = self.edge.send(request);
+        let forwarded = self.upstream().count() > seen;
+        match forwarded {
+            true => invariants::of_forwarded(self.upstream().last_request().unwrap()),
+            false => invariants::of_answer(&response),
+        }
+        response
     }
 
     pub fn browser(&mut self) -> Browser<'_> {
@@ -95,6 +115,14 @@ impl World {
             .clock
             .offset
             .fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    /// Sets the clock back.
+    pub fn rewind(&mut self, seconds: u64) {
+        self.around
+            .clock
+            .offset
+            .fetch_sub(seconds, Ordering::SeqCst);
     }
 
     pub fn bitbucket(&self) -> MutexGuard<'_, Bitbucket> {

@@ -28,6 +28,10 @@ pub struct Entry {
     pub account_id: Option<String>,
     /// The grant type that it asked for.
     pub grant_type: Option<String>,
+    /// The names of its header fields.
+    pub headers: Vec<String>,
+    /// The names of the parameters of its form.
+    pub parameters: Vec<String>,
     /// The status of the answer.
     pub status: u16,
 }
@@ -44,6 +48,10 @@ impl Entry {
             client_id: None,
             account_id: None,
             grant_type: None,
+            headers: request.headers().keys().map(ToString::to_string).collect(),
+            parameters: form_urlencoded::parse(request.body())
+                .map(|(name, _)| name.into_owned())
+                .collect(),
             status: 0,
         }
     }

@@ -1,0 +1,70 @@
+//! Cases that no code of today can run, and why. Whoever builds the thing takes its ids out here.
+
+pub const PENDING: &[(&str, &[&str])] = &[
+    (
+        "with renewal, sign-out everywhere and the key ring's dates",
+        &[
+            "SESS-33", "SESS-34", "SESS-36", "OUT-05", "OUT-07", "CFG-18", "DOS-04", "DOS-07",
+            "DOS-11", "DOS-13", "DOS-16", "FAIL-17", "FAIL-19", "LEAK-16", "TIME-01", "TIME-03",
+            "TIME-04", "TIME-05",
+        ],
+    ),
+    (
+        "with rules by workspace, repository and group, and with `bitgate check`",
+        &[
+            "PATH-21", "PATH-34", "PATH-35", "SESS-44", "DOS-14", "DOS-15", "CACHE-07", "CFG-20",
+            "CFG-21", "CFG-22", "PRIV-01", "PRIV-02", "PRIV-03", "PRIV-05", "PRIV-06", "PRIV-08",
+            "PRIV-09", "PRIV-11", "PRIV-12", "PRIV-13", "PRIV-15", "PRIV-20", "LEAK-09",
+        ],
+    ),
+    (
+        "with tokens of machines",
+        &[
+            "CFG-11", "DOS-12", "DOS-22", "DOS-23", "DOS-25", "JWT-02", "JWT-03", "JWT-04",
+            "JWT-05", "JWT-06", "JWT-08", "JWT-09", "JWT-11", "JWT-13", "JWT-14", "JWT-16",
+            "JWT-17", "JWT-18", "JWT-20", "JWT-21", "JWT-23", "JWT-25", "JWT-27", "JWT-28",
+            "JWT-30", "JWT-31", "JWT-34", "JWT-35", "JWT-36", "JWT-38", "JWT-39", "JWT-40",
+            "JWT-41", "JWT-42", "JWT-43", "JWT-45", "JWT-46", "JWT-47", "JWT-48", "JWT-50",
+        ],
+    ),
+    (
+        "with identity providers, Bitbucket Data Center and secret stores",
+        &[
+            "FLOW-24", "FLOW-26", "FLOW-27", "FLOW-28", "FLOW-29", "PRIV-10", "PRIV-17", "DOS-24",
+            "DOS-19",
+        ],
+    ),
+    (
+        "cookie names and attributes cannot be configured",
+        &["CFG-14"],
+    ),
+    (
+        "needs a client that writes frames of HTTP/2 and HTTP/3 by hand",
+        &[
+            "PATH-25", "SMUG-02", "SMUG-03", "SMUG-04", "SMUG-05", "SMUG-06", "SMUG-07", "SMUG-08",
+        ],
+    ),
+    ("needs several web servers side by side", &["PATH-38"]),
+    ("needs a Bitbucket with TLS in the tests", &["FAIL-13"]),
+    (
+        "the host cannot be made to do this",
+        &["FAIL-07", "FAIL-08"],
+    ),
+    ("needs other filters beside this one", &["FAIL-16"]),
+    ("needs a tool that changes the code", &["FAIL-18"]),
+];
+
+/// Cases that are shown outside of this binary: where, and the line that does it.
+pub const ELSEWHERE: &[(&str, &str, &str)] = &[
+    (
+        "SESS-27",
+        "src/session/mod.rs",
+        "fn hostile_text_under_a_good_seal_never_opens()",
+    ),
+    (
+        "PATH-39",
+        "tests/properties.rs",
+        "fn a_target_that_passes_is_unambiguous(",
+    ),
+    ("LEAK-06", "Cargo.toml", "panic = \"deny\""),
+];
