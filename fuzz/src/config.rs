@@ -1,0 +1,112 @@
+//! The configuration.
+
+use bitgate::config::{Config, Problem};
+use bitgate::gate::Gate;
+use serde_json::Value;
+use url::Url;
+
+use crate::setup::{KEY_TEXT, is_one_line, secret_for};
+
+/// Where a secret stands, or where somebody may put one by mistake.
+const SECRETS: [&str; 8] = [
+    "/bitbucket/client_secret",
+    "/bitbucket/client_secret/env",
+    "/bitbucket/client_secret/inline",
+    "/session/keys/0/key",
+    "/session/keys/0/key/env",
+    "/session/keys/0/key/inline",
+    "/session/keys/1/key/env",
+    "/session/keys/1/key/inline",
+];
+
+/// The input is a configuration. It is read or refused, and no message has a secret in it: not the
+/// environment's, and not one that was written into the document.
+pub(crate) fn config(bytes: &[u8]) {
+    let secret = secret_for(bytes);
+    check(bytes, &secret);
+    let Ok(document) = serde_json::from_slice::<Value>(bytes) else {
+        return;
+    };
+    // A password in an address, also in one that is none.
+    for end in ["@a.example", "é@a.example", "@a.example:x"] {
+        let mut planted = document.clone();
+        if let Some(text @ Value::String(_)) = planted.pointer_mut("/public_url") {
+            *text = format!("https://user:{secret}{end}").into();
+            check(planted.to_string().as_bytes(), &secret);
+        }
+    }
+    for pointer in SECRETS {
+        let mut planted = document.clone();
+        if let Some(Value::String(text)) = planted.pointer_mut(pointer) {
+            text.clone_from(&secret);
+            check(planted.to_string().as_bytes(), &secret);
+        }
+    }
+}
+
+fn check(text: &[u8], secret: &str) {
+    let environment = |name: &str| match name {
+        "UNSET" => None,
+        "BROKEN" => Some(format!("{secret}\n")),
+        _ if name.ends_with("KEY") => Some(KEY_TEXT.to_owned()),
+        _ => Some(secret.to_owned()),
+    };
+    // A key that is inline may stand elsewhere too, where it is no secret.
+    let key = Some(KEY_TEXT).filter(|key| !String::from_utf8_lossy(text).contains(key));
+    let is_clean = |text: &str| !text.contains(secret) && key.is_none_or(|key| !text.contains(key));
+    let problems = match Config::parse(text, &environment) {
+        Ok(config) => {
+            assert!(is_clean(&format!("{config:?}")), "Debug shows a secret");
+            check_values(&config);
+            let warnings = config.warnings.clone();
+            assert!(Gate::new(config).is_some());
+            warnings
+        }
+        Err(problems) => {
+            assert!(!problems.is_empty(), "a refusal has a reason");
+            problems
+        }
+    };
+    for Problem { path, message } in problems {
+        assert!(!path.is_empty() && !message.is_empty());
+        assert!(
+            is_one_line(&path) && is_one_line(&message),
+            "{path:?}: {message:?}"
+        );
+        assert!(
+            is_clean(&path) && is_clean(&message),
+            "a secret shows: {path}"
+        );
+    }
+}
+
+/// What the rest of the program takes for granted.
+fn check_values(config: &Config) {
+    let public = Url::parse(&config.public.origin).expect("an origin is an address");
+    assert_eq!(public.origin().ascii_serialization(), config.public.origin);
+    assert!(config.public.is_authority(&config.public.authority));
+    for endpoint in [&config.bitbucket.web, &config.bitbucket.api] {
+        let url = Url::parse(&endpoint.origin()).expect("an origin is an address");
+        assert_eq!(url.origin().ascii_serialization(), endpoint.origin());
+        let is_loopback = match url.host() {
+            Some(url::Host::Domain(name)) => name.ends_with("localhost"),
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        };
+        assert!(url.scheme() == "https" || is_loopback, "{url}");
+        assert!((1..=60).contains(&endpoint.timeout.0));
+    }
+    assert!(!config.keys.is_empty() && !config.policy.rules.is_empty());
+    assert!(config.bitbucket.scopes.allow("account"));
+    assert!(config.bitbucket.client.basic_authorization().is_some());
+    for rule in &config.policy.rules {
+        assert!(!rule.paths.is_empty());
+        assert!(
+            !rule
+                .paths
+                .iter()
+                .any(|path| path.matches("/_bitgate/x") && !path.matches("/x/x"))
+        );
+    }
+}

@@ -1,0 +1,87 @@
+//! What holds when a request goes upstream.
+
+use bitgate::gate::Forward;
+use bitgate::http::{HeaderValue, Request};
+use bitgate::policy::Inject;
+use bitgate::session::COOKIE_PREFIX;
+
+use super::oracle::{Area, area, is_managed, session};
+use super::world::World;
+use crate::http::{is_ours, pieces};
+use crate::setup::{SITE, pair_of};
+
+/// A request goes upstream by its rule only, and says of the person what we know.
+pub(super) fn forward(world: &mut World, request: &Request, forward: &Forward) {
+    let area = area(request);
+    let path = request.target.as_str();
+    let session = session(world, request).cloned();
+    let says = |name: &str| forward.set.iter().any(|(set, _)| set == name);
+    match area {
+        Area::Closed => panic!("{path} is closed"),
+        Area::Public => {
+            assert!(
+                !says("x-forwarded-user") && !says("authorization"),
+                "{path}"
+            );
+            assert!(forward.response.cookies.is_empty(), "{path}");
+        }
+        Area::SignedIn(inject) => {
+            assert!(session.is_some(), "{path} without a session");
+            let is_safe = matches!(request.method.as_str(), "GET" | "HEAD" | "OPTIONS");
+            if !is_safe || request.headers.contains("upgrade") {
+                let other = b"https://other.example.com";
+                let may = |origin: &[u8]| {
+                    origin == SITE.as_bytes() || (path.starts_with("/raw") && origin == other)
+                };
+                assert!(
+                    request.headers.all("origin").all(may),
+                    "{path} from another site"
+                );
+            }
+            assert_eq!(says("authorization"), inject == Inject::Bearer, "{path}");
+            assert_eq!(says("x-forwarded-user"), inject != Inject::None, "{path}");
+            assert_eq!(
+                says("x-bitgate-principal"),
+                inject != Inject::None,
+                "{path}"
+            );
+        }
+    }
+    let is_ours_to_take = |name: &String| name == "cookie" || is_managed(name);
+    assert!(forward.remove.iter().all(is_ours_to_take), "{path}");
+    let is_kept = |name: &str| {
+        !forward.remove.iter().any(|removed| removed == name)
+            && !forward.set.iter().any(|(set, _)| set == name)
+    };
+    let kept: Vec<_> = request
+        .headers
+        .iter()
+        .filter(|(name, _)| is_kept(name))
+        .collect();
+    assert!(!kept.iter().any(|(name, _)| is_managed(name)), "{kept:?}");
+    let set = forward
+        .set
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_slice()));
+    let cookies = kept
+        .into_iter()
+        .chain(set.clone())
+        .filter(|(name, _)| *name == "cookie");
+    let cookies: Vec<&[u8]> = cookies.map(|(_, value)| value).collect();
+    assert!(
+        !pieces(&cookies).iter().any(|piece| is_ours(piece)),
+        "{COOKIE_PREFIX} goes upstream"
+    );
+    for (name, value) in set.filter(|(name, _)| *name != "cookie") {
+        let text = std::str::from_utf8(value).expect("what we say is ASCII");
+        assert!(
+            HeaderValue::try_from(text).is_ok() && !text.is_empty(),
+            "{name}"
+        );
+        assert!(name == "authorization" || is_managed(name), "{name}");
+    }
+    let pairs: Vec<_> = forward.response.cookies.iter().map(pair_of).collect();
+    // What follows a session ends with it.
+    let latest = session.as_ref().map_or(world.now, |session| session.latest);
+    world.keep(&pairs, session.as_ref(), latest);
+}

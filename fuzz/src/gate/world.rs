@@ -1,0 +1,185 @@
+//! A gate, a browser with a jar of cookies, and what is known about both.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+use bitgate::gate::{Gate, Step};
+use bitgate::host::Host;
+use bitgate::http::{Cookies, Headers, Reply};
+use bitgate::oauth::State;
+use bitgate::session::PendingLogins;
+use bitgate::time::{Seconds, UnixTime};
+
+use super::script::Fields;
+use super::site::{Memory, gate};
+use super::{answer, upstream};
+use crate::http::read;
+use crate::setup::{LIFETIMES, NOW, Seeded, grant, identity, pair_of, ring, store};
+
+/// A sealed session that somebody was given, and the first cookie of its grant.
+#[derive(Clone)]
+pub(super) struct Issued {
+    pub(super) token: String,
+    pub(super) grant: String,
+    /// The first moment at which it must not work any more.
+    pub(super) ends_at: UnixTime,
+    /// The end that no use can move: of the sign-in, or of the grant.
+    pub(super) latest: UnixTime,
+}
+
+pub(super) struct World {
+    gate: Rc<Gate>,
+    pub(super) client_secret: String,
+    pub(super) random: Seeded,
+    shared: Memory,
+    pub(super) now: UnixTime,
+    pub(super) replies: VecDeque<Reply>,
+    pub(super) jar: BTreeMap<String, String>,
+    pub(super) issued: Vec<Issued>,
+    pub(super) state: String,
+}
+
+impl World {
+    /// `client_secret` must not be in the input, or the input could say it.
+    pub(super) fn new(client_secret: String) -> Self {
+        Self {
+            gate: gate(&client_secret),
+            client_secret,
+            random: Seeded::default(),
+            shared: Memory::default(),
+            now: NOW,
+            replies: VecDeque::new(),
+            jar: BTreeMap::new(),
+            issued: Vec::new(),
+            state: "none".to_owned(),
+        }
+    }
+
+    /// Until the year 2106: the JWE library counts seconds in 32 bits, and a session that lives
+    /// beyond them does not open.
+    pub(super) fn wait(&mut self, seconds: u64) {
+        let end = UnixTime(u64::from(u32::MAX) - LIFETIMES.max_age.0);
+        self.now = self.now.plus(Seconds(seconds)).min(end);
+    }
+
+    /// A session that the gate did not see begin, as from another worker.
+    pub(super) fn sign_in(&mut self) {
+        let none = Headers::default();
+        let none = Cookies::read(&none);
+        let grant = grant(self.now);
+        let issued = store().issue(identity(), &grant, &none, self.now, &mut self.random);
+        let pairs: Vec<_> = issued.iter().flatten().map(pair_of).collect();
+        self.keep(&pairs, None, grant.expires_at);
+    }
+
+    /// Keeps cookies as a browser does, and remembers the sessions among them. One that follows
+    /// another has its grant.
+    pub(super) fn keep(
+        &mut self,
+        pairs: &[(String, String, u64)],
+        before: Option<&Issued>,
+        latest: UnixTime,
+    ) {
+        for (name, value, max_age) in pairs {
+            match max_age {
+                0 => self.jar.remove(name),
+                _ => self.jar.insert(name.clone(), value.clone()),
+            };
+        }
+        let find = |wanted: &str| {
+            pairs
+                .iter()
+                .find(|(name, _, age)| name == wanted && *age > 0)
+        };
+        let Some((_, token, max_age)) = find("__Host-bitgate") else {
+            return;
+        };
+        let grant = find("__Host-bitgate-grant").map(|(_, value, _)| value.clone());
+        let grant = grant.or_else(|| before.map(|before| before.grant.clone()));
+        let grant = grant.expect("a session has a grant");
+        let span = LIFETIMES.idle_timeout.min(Seconds(*max_age));
+        let ends_at = self.now.plus(span).min(latest);
+        // A token that is handed out again lives no longer for it.
+        if !self.issued.iter().any(|known| known.token == *token) {
+            self.issued.push(Issued {
+                token: token.clone(),
+                grant,
+                ends_at,
+                latest,
+            });
+        }
+    }
+
+    /// The jar as a browser sends it.
+    fn cookie(&self) -> String {
+        let pairs = self
+            .jar
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"));
+        pairs.collect::<Vec<_>>().join("; ")
+    }
+
+    /// What was just set works: a session opens, and the login of the last state is found.
+    pub(super) fn check_jar(&self, has_session: bool, has_login: bool) {
+        let field = ("cookie".to_owned(), self.cookie().into_bytes());
+        let headers = Headers::new(vec![field]);
+        let cookies = Cookies::read(&headers);
+        let opened = store().open(&cookies, self.now);
+        assert!(
+            !has_session || opened.is_ok(),
+            "a new session does not open"
+        );
+        let (ring, state) = (ring(), State::new(self.state.as_str()));
+        let found = PendingLogins::new(&ring, self.now).find(&cookies, &state);
+        assert!(!has_login || found.is_some(), "a new login is not found");
+    }
+
+    fn filled_in(&self, value: &[u8]) -> Vec<u8> {
+        let mut text = value.to_vec();
+        for (word, with) in [(&b"$jar"[..], &self.cookie()), (b"$state", &self.state)] {
+            if let Some(at) = text.windows(word.len()).position(|part| part == word) {
+                text.splice(at..at + word.len(), with.bytes());
+            }
+        }
+        text
+    }
+
+    /// Sends a request and takes every step of its way.
+    pub(super) fn send(&mut self, fields: &Fields) {
+        let fields: Fields = fields
+            .iter()
+            .map(|(name, value)| (name.clone(), self.filled_in(value)))
+            .collect();
+        let received = bitgate::http::Request::read(fields.clone());
+        let request = read(fields);
+        let mut calls = 0;
+        let gate = Rc::clone(&self.gate);
+        let mut step = gate.on_request(received, &mut self.host());
+        loop {
+            match step {
+                Step::Call(call, pending) => {
+                    let request = request.as_ref().expect("a call for a request that is none");
+                    answer::call(request, &call, calls);
+                    calls += 1;
+                    let reply = self.replies.pop_front().unwrap_or(Reply::Unreachable);
+                    step = pending.resume(reply, &mut self.host());
+                }
+                Step::Forward(forward) => {
+                    let request = request.as_ref().expect("a forward of what is no request");
+                    return upstream::forward(self, request, &forward);
+                }
+                Step::Respond(response, event) => {
+                    return answer::response(self, request.as_ref(), &response, &event, calls);
+                }
+            }
+        }
+    }
+
+    fn host(&mut self) -> Host<'_> {
+        Host {
+            now: self.now,
+            random: &mut self.random,
+            shared: &mut self.shared,
+        }
+    }
+}
