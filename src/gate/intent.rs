@@ -16,19 +16,19 @@ pub(super) fn is_intended(request: &Request, own: &str, others: &[String]) -> bo
     if SAFE.contains(&request.method.as_str()) && !headers.contains("upgrade") {
         return true;
     }
+    let site = headers.single("sec-fetch-site");
     let mut origins = headers.all("origin");
     match (origins.next(), origins.next()) {
         (None, _) => {}
+        // A page with `Referrer-Policy: no-referrer` hides its origin even from its own site (Fetch,
+        // "append a request `Origin` header"). A sandboxed frame says "null" too, and is cross-site.
+        (Some(b"null"), None) => return site == Some("same-origin"),
         (Some(origin), None) if origin == own.as_bytes() => {}
         // Sec-Fetch-Site says the same of it in other words, and cannot be ours.
         (Some(origin), None) => return others.iter().any(|other| origin == other.as_bytes()),
         (Some(_), Some(_)) => return false,
     }
-    !headers.contains("sec-fetch-site")
-        || matches!(
-            headers.single("sec-fetch-site"),
-            Some("same-origin" | "none")
-        )
+    !headers.contains("sec-fetch-site") || matches!(site, Some("same-origin" | "none"))
 }
 
 #[cfg(test)]
@@ -39,7 +39,7 @@ mod tests {
     fn only_the_own_origin_and_those_of_the_rule_may_change_something() {
         type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], bool);
         let own = ("origin", "https://a.test");
-        let table: [Row<'_>; 20] = [
+        let table: [Row<'_>; 22] = [
             ("POST", &[], true),
             ("POST", &[own], true),
             ("POST", &[own, ("sec-fetch-site", "same-origin")], true),
@@ -54,6 +54,16 @@ mod tests {
             ),
             ("POST", &[("origin", "https://evil.test")], false),
             ("POST", &[("origin", "null")], false),
+            (
+                "POST",
+                &[("origin", "null"), ("sec-fetch-site", "same-origin")],
+                true,
+            ),
+            (
+                "POST",
+                &[("origin", "null"), ("sec-fetch-site", "none")],
+                false,
+            ),
             ("POST", &[("origin", "https://a.test.evil.test")], false),
             ("POST", &[("origin", "http://a.test")], false),
             ("POST", &[("origin", "https://a.test:8443")], false),

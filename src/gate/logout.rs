@@ -75,6 +75,8 @@ impl Gate {
                     request_id: None,
                 }
                 .into_response(200)
+                // Without a referrer browsers send "null" as the origin of the form.
+                .with_referrer_policy(HeaderValue::fixed("same-origin"))
             }
             Client::Git
             | Client::Grpc

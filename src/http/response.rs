@@ -140,6 +140,13 @@ impl Response {
         self
     }
 
+    /// With another referrer policy than none.
+    #[must_use]
+    pub fn with_referrer_policy(mut self, policy: HeaderValue) -> Self {
+        self.headers.retain(|(name, _)| *name != "referrer-policy");
+        self.with("referrer-policy", policy)
+    }
+
     /// With cookies; one that has no valid form is left out.
     #[must_use]
     pub fn with_cookies(mut self, cookies: &[SetCookie]) -> Self {
