@@ -252,7 +252,7 @@ fn a_stranger_cannot_stop_the_worker() {
     let many = (0..1_000)
         .map(|number| format!("__Host-bitgate-login.{number}=x; "))
         .collect::<String>();
-    let long = "a".repeat(60_000);
+    let long = "a".repeat(65_536);
     let lines: Vec<Vec<u8>> = vec![
         b"x: \xff\xfe".to_vec(),
         b"cookie: \xff\xfe=\xff".to_vec(),
@@ -306,4 +306,41 @@ fn a_stranger_cannot_stop_the_worker() {
         "{reloads}"
     );
     assert!(!envoy.log_text().contains("panicked"));
+}
+
+/// Every event is counted, and the counters of the examples have labels.
+#[test]
+fn events_are_counted_by_kind_and_reason() {
+    let mut world = World::new(Kind::Envoy, &Setup::default());
+    let count = |world: &World, event: &str, reason: &str| {
+        let wanted = format!(
+            "bitgate_events_total{{bitgate_event=\"{event}\",bitgate_reason=\"{reason}\"}} "
+        );
+        let text = world.edge.envoy().unwrap().prometheus();
+        let line = text.lines().find(|line| line.starts_with(&wanted));
+        let line = line.unwrap_or_else(|| panic!("no {wanted} in:\n{text}"));
+        line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()
+    };
+    // There from the start, for every reason.
+    for reason in bitgate::gate::Reason::ALL {
+        assert_eq!(count(&world, "refused", reason.code()), 0);
+    }
+    let ada = world.person("ada");
+    let mut browser = world.browser();
+    for _ in 0..3 {
+        browser.fetch("/page");
+    }
+    browser.open("/nobody");
+    browser.sign_in("/", &ada);
+    browser.fetch("/_bitgate/session");
+    for (event, reason, expected) in [
+        ("refused", "no_session", 3),
+        ("refused", "forbidden", 1),
+        ("login_started", "no_session", 1),
+        ("signed_in", "none", 1),
+        ("asked", "none", 1),
+        ("signed_out", "none", 0),
+    ] {
+        assert_eq!(count(&world, event, reason), expected, "{event} {reason}");
+    }
 }

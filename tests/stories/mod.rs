@@ -17,6 +17,7 @@ macro_rules! story {
     };
 }
 
+mod client;
 mod login;
 mod outage;
 mod request;

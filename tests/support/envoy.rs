@@ -151,6 +151,11 @@ impl Envoy {
         self.admin_text(&format!("/stats?filter={filter}")).unwrap()
     }
 
+    /// All metrics as Prometheus reads them.
+    pub fn prometheus(&self) -> String {
+        self.admin_text("/stats/prometheus").unwrap()
+    }
+
     pub fn log_text(&self) -> String {
         let mut text = String::new();
         let file = fs::File::open(self.folder.join("log"));
