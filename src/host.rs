@@ -34,8 +34,8 @@ pub trait SharedData: fmt::Debug {
     /// The value under `key` and its version; `None` if it was never set.
     fn read(&self, key: &str) -> Option<(Vec<u8>, Version)>;
 
-    /// Sets `key` if its version is still `expected`. `None` writes without a check: an absent key
-    /// has no version, so there is no atomic creation.
+    /// Sets `key` if its version is still `expected`, or if it is absent. `None` writes without a
+    /// check. So a version that no key has creates a key, once.
     ///
     /// Returns whether the value was written.
     fn write(&mut self, key: &str, value: &[u8], expected: Option<Version>) -> bool;

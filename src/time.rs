@@ -40,6 +40,12 @@ impl UnixTime {
         Self(self.0.saturating_add(span.0))
     }
 
+    /// The moment `span` earlier, or the beginning of time.
+    #[must_use]
+    pub fn minus(self, span: Seconds) -> Self {
+        Self(self.0.saturating_sub(span.0))
+    }
+
     /// How long it has been since `earlier`; zero if `earlier` lies ahead.
     #[must_use]
     pub fn since(self, earlier: Self) -> Seconds {

@@ -16,11 +16,8 @@ mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 use bitgate_simulator::{client, server};
-use support::Response;
-use support::browser::header;
 use support::envoy::{Envoy, module};
 use support::example::Example;
 use support::setup::Setup;
@@ -34,11 +31,7 @@ fn the_released_module_has_no_test_hook() {
             .windows(text.len())
             .any(|part| part == text.as_bytes())
     };
-    for hook in [
-        "x-bitgate-test-clock",
-        "x-bitgate-test-job",
-        "bitgate-jobs-",
-    ] {
+    for hook in ["x-bitgate-test-clock", "x-bitgate-test-trap"] {
         assert!(contains("bitgate-test-hooks", hook), "{hook}");
         assert!(!contains("bitgate", hook), "{hook}");
     }
@@ -68,169 +61,6 @@ fn the_released_module_ignores_the_hooks() {
             .header("x-bitgate-test-clock"),
         None
     );
-}
-
-/// An edge with the module for tests, an upstream that answers at once, and a job's server that
-/// takes its time: `/slow/{milliseconds}`.
-struct Jobs {
-    envoy: Envoy,
-    answered: Arc<AtomicUsize>,
-    _servers: Vec<server::Running>,
-}
-
-impl Jobs {
-    fn start() -> Self {
-        let any = ([127, 0, 0, 1], 0).into();
-        let upstream = server::spawn(any, |_, _| http::Response::new(Vec::new())).unwrap();
-        let answered = Arc::new(AtomicUsize::new(0));
-        let counter = Arc::clone(&answered);
-        let jobs = server::spawn(any, move |_, request| {
-            let wait = request
-                .uri()
-                .path()
-                .rsplit('/')
-                .next()
-                .unwrap()
-                .parse()
-                .unwrap_or(0);
-            std::thread::sleep(Duration::from_millis(wait));
-            counter.fetch_add(1, Ordering::SeqCst);
-            http::Response::new(Vec::new())
-        })
-        .unwrap();
-        let mut example = Example::read("demo.yaml");
-        example.set_cluster_port("demo_upstream", upstream.address().port());
-        example.set_cluster_port("bitbucket_api", jobs.address().port());
-        example.free_ports();
-        example.set_module(&module("bitgate-test-hooks"));
-        let envoy = Envoy::start(&example, 1);
-        Self {
-            envoy,
-            answered,
-            _servers: vec![upstream, jobs],
-        }
-    }
-
-    fn request(job: &str) -> http::Request<Vec<u8>> {
-        let request = http::Request::get("/public/x").header("host", "localhost:10000");
-        request
-            .header("x-bitgate-test-job", job)
-            .body(Vec::new())
-            .unwrap()
-    }
-
-    fn send(&self, job: &str) -> Response {
-        client::send(self.envoy.listener, Self::request(job)).unwrap()
-    }
-
-    fn eventually(&self, wanted: usize) {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while self.answered.load(Ordering::SeqCst) < wanted {
-            assert!(
-                Instant::now() < deadline,
-                "{} of {wanted} jobs",
-                self.answered.load(Ordering::SeqCst)
-            );
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    fn assert_alive(&self) {
-        let reloads = self.envoy.stats("vm_reload");
-        assert!(
-            !reloads.lines().any(|line| !line.ends_with(": 0")),
-            "{reloads}"
-        );
-        assert!(
-            !self.envoy.log_text().contains("panicked"),
-            "{}",
-            self.envoy.log_text()
-        );
-    }
-}
-
-#[test]
-fn a_response_waits_for_the_job_of_the_root_context() {
-    let jobs = Jobs::start();
-    let answer = jobs.send("bitbucket_api /slow/300");
-    assert_eq!(answer.status(), 200);
-    assert_eq!(header(&answer, "x-bitgate-test-job"), "answered");
-    assert_eq!(jobs.answered.load(Ordering::SeqCst), 1);
-    // A cluster that there is not: the job fails, the request does not.
-    let answer = jobs.send("no_such_cluster /");
-    assert_eq!(
-        (
-            answer.status().as_u16(),
-            header(&answer, "x-bitgate-test-job")
-        ),
-        (200, "failed")
-    );
-    jobs.assert_alive();
-}
-
-#[test]
-fn a_response_waits_two_seconds_and_no_longer() {
-    let jobs = Jobs::start();
-    let answer = jobs.send("bitbucket_api /slow/4500");
-    assert_eq!(
-        (
-            answer.status().as_u16(),
-            header(&answer, "x-bitgate-test-job")
-        ),
-        (200, "late")
-    );
-    assert_eq!(
-        jobs.answered.load(Ordering::SeqCst),
-        0,
-        "it left before the job was done"
-    );
-    jobs.eventually(1);
-    jobs.assert_alive();
-}
-
-#[test]
-fn a_job_is_finished_although_the_client_hung_up() {
-    use std::io::Write;
-    let jobs = Jobs::start();
-    for number in 0..20 {
-        let mut stream = std::net::TcpStream::connect(jobs.envoy.listener).unwrap();
-        let text = "GET /public/x HTTP/1.1\r\nhost: localhost:10000\r\n\
-                    x-bitgate-test-job: bitbucket_api /slow/100\r\n\r\n";
-        stream.write_all(text.as_bytes()).unwrap();
-        // Some hang up before Envoy reads, some while the response waits.
-        std::thread::sleep(Duration::from_millis(number * 5));
-        drop(stream);
-    }
-    // Those that Envoy never read made no job; the later ones did.
-    jobs.eventually(10);
-    // The root context got every answer: it counts them.
-    let wanted = jobs.answered.load(Ordering::SeqCst);
-    let answer = jobs.send("bitbucket_api /slow/0");
-    let finished: usize = header(&answer, "x-bitgate-test-jobs-finished")
-        .parse()
-        .unwrap();
-    assert!(finished >= wanted, "{finished} of {wanted}");
-    jobs.assert_alive();
-}
-
-#[test]
-fn many_responses_wait_at_once() {
-    let jobs = Jobs::start();
-    let address = jobs.envoy.listener;
-    let threads: Vec<_> = (0..40)
-        .map(|number| {
-            std::thread::spawn(move || {
-                let job = format!("bitbucket_api /slow/{}", number % 5 * 20);
-                client::send(address, Jobs::request(&job)).unwrap()
-            })
-        })
-        .collect();
-    for thread in threads {
-        let answer = thread.join().unwrap();
-        assert_eq!(answer.status(), 200);
-        assert!(["answered", "late"].contains(&header(&answer, "x-bitgate-test-job")));
-    }
-    jobs.assert_alive();
 }
 
 /// What no HTTP library sends. Whatever it is answered with, the worker lives and the upstream is

@@ -67,6 +67,7 @@ fn grant() -> Grant {
         access_token: AccessToken::new("a".repeat(2_600)),
         refresh_token: Some(RefreshToken::new("r".repeat(2_600))),
         expires_at: NOW.plus(Seconds(7_200)),
+        lifetime: Seconds(7_200),
     }
 }
 

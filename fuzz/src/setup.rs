@@ -80,6 +80,7 @@ pub(crate) fn grant(now: UnixTime) -> Grant {
         access_token: AccessToken::new("a".repeat(2_000)),
         refresh_token: Some(RefreshToken::new("r".repeat(2_000))),
         expires_at: now.plus(Seconds(7_200)),
+        lifetime: Seconds(7_200),
     }
 }
 

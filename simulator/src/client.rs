@@ -58,6 +58,47 @@ pub fn send_over(
     runtime.block_on(limited).map_err(io::Error::other)?
 }
 
+/// Sends all requests at once, each over a connection of its own, and waits for all answers.
+///
+/// # Errors
+/// If there is no runtime to do it in. Each request has its own result.
+pub fn send_all(
+    address: SocketAddr,
+    requests: Vec<Request>,
+) -> io::Result<Vec<io::Result<Response>>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let send = |request| async move {
+        let exchange = async {
+            let stream = TokioIo::new(TcpStream::connect(address).await?);
+            let answer = over_http1(stream, request)
+                .await
+                .map_err(io::Error::other)?;
+            let (head, body) = answer.into_parts();
+            let body = body.collect().await.map_err(io::Error::other)?;
+            Ok(http::Response::from_parts(head, body.to_bytes().to_vec()))
+        };
+        let limited = tokio::time::timeout(PATIENCE, exchange).await;
+        limited.map_err(io::Error::other)?
+    };
+    runtime.block_on(async {
+        let sent: Vec<_> = requests
+            .into_iter()
+            .map(|request| tokio::spawn(send(request)))
+            .collect();
+        let mut answers = Vec::with_capacity(sent.len());
+        for one in sent {
+            answers.push(
+                one.await
+                    .map_err(io::Error::other)
+                    .and_then(|answer| answer),
+            );
+        }
+        Ok(answers)
+    })
+}
+
 async fn over_http1(
     stream: TokioIo<TcpStream>,
     request: Request,

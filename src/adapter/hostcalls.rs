@@ -48,12 +48,26 @@ pub(super) fn edit_response(plan: &ResponsePlan) {
     if is_set("set-cookie") {
         strip_our_cookies();
     }
-    for value in plan.cookies.iter().filter_map(SetCookie::header_value) {
-        let _ = host::add_map_value_bytes(MAP, "set-cookie", value.as_str().as_bytes());
-    }
+    add_set_cookies(&plan.cookies);
     let looks = plan.cookies.is_empty() && plan.audience == Audience::OnePerson;
     if let Some(value) = plan.cache_control(looks && is_set("cache-control")) {
         let _ = host::set_map_value_bytes(MAP, "cache-control", Some(value.as_bytes()));
+    }
+}
+
+/// Adds cookies to the upstream's response, which nobody may store then.
+pub(super) fn add_cookies(cookies: &[SetCookie]) {
+    const MAP: MapType = MapType::HttpResponseHeaders;
+    if !cookies.is_empty() {
+        add_set_cookies(cookies);
+        let _ = host::set_map_value_bytes(MAP, "cache-control", Some(b"private, no-store"));
+    }
+}
+
+fn add_set_cookies(cookies: &[SetCookie]) {
+    const MAP: MapType = MapType::HttpResponseHeaders;
+    for value in cookies.iter().filter_map(SetCookie::header_value) {
+        let _ = host::add_map_value_bytes(MAP, "set-cookie", value.as_str().as_bytes());
     }
 }
 
@@ -80,6 +94,13 @@ pub(super) fn now() -> UnixTime {
     let now = host::get_current_time().ok();
     let since = now.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     UnixTime(since.unwrap_or_default().as_secs())
+}
+
+/// The clock for waiting, which no test moves: only differences of it mean something.
+pub(super) fn uptime() -> Duration {
+    let now = host::get_current_time().ok();
+    let since = now.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    since.unwrap_or_default()
 }
 
 /// Starts a call. `None` if there is no such cluster or no healthy host in it.

@@ -1,9 +1,9 @@
-//! Calls whose answer must not be lost, made by the root context for streams.
+//! Renewals, whose answers must not be lost: made by the root context for streams.
 //!
-//! A stream that dispatches a call itself loses the answer when its client hangs up. So it leaves
-//! a job here and wakes its own worker's queue; the root context dispatches, owns the answer, and
-//! lets go of the responses that wait for it. What comes next stands on this: renewal of tokens.
-//! Until then only the module for tests has it.
+//! A stream that dispatches a call itself loses the answer when its client hangs up, and with it a
+//! refresh token that works once. So it leaves a job here and wakes its own worker's queue; the
+//! root context dispatches, owns the answer, publishes it, and lets go of what waits for it.
+//! Requests that wait for another worker's renewal are looked at every now and then.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -11,45 +11,43 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use proxy_wasm::hostcalls as host;
-use proxy_wasm::types::MapType;
 
 use crate::adapter::hostcalls;
+use crate::adapter::stream::Stream;
+use crate::adapter::worker::Worker;
+use crate::gate::Renewal;
 use crate::host::Random;
-use crate::http::{Call, HeaderValue, Reply};
-use crate::time::{Seconds, UnixTime};
+use crate::http::Reply;
 
-/// How long a response waits for its job.
-const PATIENCE: Seconds = Seconds(2);
+/// How long a response waits for its renewal.
+const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How often late responses are looked for.
-const TICK: Duration = Duration::from_millis(250);
+/// How often what waits is looked at.
+const TICK: Duration = Duration::from_millis(100);
 
 /// Jobs that a worker takes on at once; further ones are not made.
 const MAX_JOBS: usize = 1_000;
+
+/// Requests that wait on a worker at once; further ones are answered.
+const MAX_WAITING: usize = 4_000;
 
 /// Names a job of this worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Ticket(u64);
 
-enum Progress {
-    Queued,
-    Finished(&'static str),
-}
-
 #[derive(Default)]
 struct Table {
     next: u64,
-    queued: VecDeque<(Ticket, Call)>,
-    dispatched: HashMap<u32, Ticket>,
-    progress: HashMap<Ticket, Progress>,
-    waiting: Vec<Waiter>,
-    finished: u64,
+    queued: VecDeque<(Ticket, Renewal)>,
+    dispatched: HashMap<u32, (Ticket, Renewal)>,
+    responses: Vec<HeldResponse>,
+    requests: Vec<Rc<Stream>>,
 }
 
-struct Waiter {
-    context_id: u32,
+struct HeldResponse {
+    stream: Rc<Stream>,
     ticket: Ticket,
-    until: UnixTime,
+    until: Duration,
 }
 
 /// The jobs of one worker.
@@ -75,136 +73,132 @@ impl Jobs {
         }))
     }
 
-    /// Takes on a job, written as `cluster path`. The call stays in this VM: the queue carries no
-    /// more than a wake-up, so no secret lies in shared memory.
-    pub(super) fn submit(&self, job: &str) -> Option<Ticket> {
-        let (cluster, path) = job.split_once(' ')?;
-        let call = Call {
-            cluster: cluster.to_owned(),
-            method: "GET",
-            scheme: "http",
-            authority: "job.test".to_owned(),
-            path: path.to_owned(),
-            headers: vec![("x-bitgate-job", HeaderValue::fixed("1"))],
-            body: Vec::new(),
-            timeout: Seconds(10),
-        };
+    /// Takes on a renewal. It stays in this VM: the queue carries no more than a wake-up, so no
+    /// secret lies in shared memory.
+    pub(super) fn submit(&self, renewal: Renewal) -> Option<Ticket> {
         let mut table = self.table.borrow_mut();
-        if table.progress.len() >= MAX_JOBS {
+        if table.queued.len().saturating_add(table.dispatched.len()) >= MAX_JOBS {
             return None;
         }
         table.next = table.next.wrapping_add(1);
         let ticket = Ticket(table.next);
-        table.queued.push_back((ticket, call));
-        table.progress.insert(ticket, Progress::Queued);
+        table.queued.push_back((ticket, renewal));
         drop(table);
         host::enqueue_shared_queue(self.queue, Some(b"1")).ok()?;
         Some(ticket)
     }
 
     /// In the root context: makes the calls of all queued jobs.
-    pub(super) fn dispatch(&self, queue: u32) {
+    pub(super) fn dispatch(&self, queue: u32, worker: &Worker) {
         while let Ok(Some(_)) = host::dequeue_shared_queue(queue) {}
         loop {
             // Not held over the call: a failing one finishes its job.
             let next = self.table.borrow_mut().queued.pop_front();
-            let Some((ticket, call)) = next else { return };
-            match hostcalls::dispatch(&call) {
+            let Some((ticket, renewal)) = next else {
+                return;
+            };
+            match hostcalls::dispatch(renewal.call()) {
                 Some(token) => {
-                    self.table.borrow_mut().dispatched.insert(token, ticket);
+                    let mut table = self.table.borrow_mut();
+                    table.dispatched.insert(token, (ticket, renewal));
                 }
-                None => self.complete(ticket, &Reply::Unreachable),
+                None => self.complete(ticket, renewal, Reply::Unreachable, worker),
             }
         }
     }
 
     /// In the root context: a call came back.
-    pub(super) fn finish(&self, token: u32, reply: Reply) {
-        let ticket = self.table.borrow_mut().dispatched.remove(&token);
-        if let Some(ticket) = ticket {
-            self.complete(ticket, &reply);
+    pub(super) fn finish(&self, token: u32, reply: Reply, worker: &Worker) {
+        let job = self.table.borrow_mut().dispatched.remove(&token);
+        if let Some((ticket, renewal)) = job {
+            self.complete(ticket, renewal, reply, worker);
         }
     }
 
-    fn complete(&self, ticket: Ticket, reply: &Reply) {
-        let outcome = match reply {
-            Reply::Answer { .. } => "answered",
-            Reply::TimedOut | Reply::TooLarge | Reply::Unreachable => "failed",
+    fn complete(&self, ticket: Ticket, renewal: Renewal, reply: Reply, worker: &Worker) {
+        let event = worker.with_host(|host| renewal.finish(reply, host));
+        worker.note(&event);
+        self.release_responses(|held| held.ticket == ticket);
+        self.look_at_requests();
+    }
+
+    /// In the root context: nobody waits for too long, and what another worker renewed is seen.
+    /// The jobs go on.
+    pub(super) fn tick(&self) {
+        let is_idle = {
+            let table = self.table.borrow();
+            table.responses.is_empty() && table.requests.is_empty()
         };
-        let mut table = self.table.borrow_mut();
-        table.finished = table.finished.wrapping_add(1);
-        // A job whose stream is gone leaves nothing behind.
-        if let Some(progress) = table.progress.get_mut(&ticket) {
-            *progress = Progress::Finished(outcome);
+        if is_idle {
+            return;
         }
-        let (ready, waiting) = table
-            .waiting
-            .drain(..)
-            .partition(|waiter| waiter.ticket == ticket);
-        table.waiting = waiting;
-        drop(table);
-        self.release(ready, outcome);
+        let now = hostcalls::uptime();
+        self.release_responses(|held| now >= held.until);
+        self.look_at_requests();
     }
 
-    /// In the root context: nobody waits longer than [`PATIENCE`]. The job goes on.
-    pub(super) fn release_late(&self) {
-        let now = hostcalls::now();
+    fn release_responses(&self, is_due: impl Fn(&HeldResponse) -> bool) {
         let mut table = self.table.borrow_mut();
-        let (late, waiting) = table
-            .waiting
-            .drain(..)
-            .partition(|waiter| now >= waiter.until);
-        table.waiting = waiting;
+        let (due, held) = table.responses.drain(..).partition(is_due);
+        table.responses = held;
         drop(table);
-        self.release(late, "late");
+        let due: Vec<HeldResponse> = due;
+        self.in_context_of(due.into_iter().map(|held| held.stream), |stream| {
+            stream.bring_what_was_renewed();
+            let _ = host::resume_http_response();
+        });
     }
 
-    fn release(&self, waiters: Vec<Waiter>, outcome: &str) {
-        for waiter in waiters {
-            if host::set_effective_context(waiter.context_id).is_ok() {
-                self.mark(outcome);
-                let _ = host::resume_http_response();
+    fn look_at_requests(&self) {
+        // Those that wait on come back into the list.
+        let waiting = std::mem::take(&mut self.table.borrow_mut().requests);
+        self.in_context_of(waiting.into_iter(), |stream| stream.look_again());
+    }
+
+    fn in_context_of(&self, streams: impl Iterator<Item = Rc<Stream>>, act: impl Fn(&Rc<Stream>)) {
+        for stream in streams {
+            if host::set_effective_context(stream.context_id()).is_ok() {
+                act(&stream);
             }
         }
         // The next call of this callback belongs to the root context again.
         let _ = host::set_effective_context(self.root_id);
     }
 
-    /// Whether the response of stream `context_id` must wait for the job. If not, it is marked
-    /// with how the job went.
-    pub(super) fn wait(&self, ticket: Ticket, context_id: u32) -> bool {
+    /// Holds the response of a stream until the job is done. `false` if it is.
+    pub(super) fn hold_response(&self, ticket: Ticket, stream: &Rc<Stream>) -> bool {
         let mut table = self.table.borrow_mut();
-        if let Some(Progress::Finished(outcome)) = table.progress.get(&ticket) {
-            let outcome = *outcome;
-            table.progress.remove(&ticket);
-            drop(table);
-            self.mark(outcome);
+        let is_queued = table.queued.iter().any(|(queued, _)| *queued == ticket);
+        let is_dispatched = table.dispatched.values().any(|(sent, _)| *sent == ticket);
+        if !is_queued && !is_dispatched {
             return false;
         }
-        let until = hostcalls::now().plus(PATIENCE);
-        table.waiting.push(Waiter {
-            context_id,
+        table.responses.push(HeldResponse {
+            stream: Rc::clone(stream),
             ticket,
-            until,
+            until: hostcalls::uptime().saturating_add(PATIENCE),
         });
         true
     }
 
-    /// The stream is gone, and nobody may resume it. Its job goes on.
-    pub(super) fn forget(&self, ticket: Ticket) {
+    /// Holds a request. `false` if too many wait.
+    pub(super) fn hold_request(&self, stream: &Rc<Stream>) -> bool {
         let mut table = self.table.borrow_mut();
-        table.waiting.retain(|waiter| waiter.ticket != ticket);
-        table.progress.remove(&ticket);
+        let has_room = table.requests.len() < MAX_WAITING;
+        if has_room {
+            table.requests.push(Rc::clone(stream));
+        }
+        has_room
     }
 
-    fn mark(&self, outcome: &str) {
-        const MAP: MapType = MapType::HttpResponseHeaders;
-        let finished = self.table.borrow().finished.to_string();
-        let _ = host::set_map_value_bytes(MAP, "x-bitgate-test-job", Some(outcome.as_bytes()));
-        let _ = host::set_map_value_bytes(
-            MAP,
-            "x-bitgate-test-jobs-finished",
-            Some(finished.as_bytes()),
-        );
+    /// The stream is gone, and nobody may resume it. Its jobs go on.
+    pub(super) fn forget(&self, context_id: u32) {
+        let mut table = self.table.borrow_mut();
+        table
+            .responses
+            .retain(|held| held.stream.context_id() != context_id);
+        table
+            .requests
+            .retain(|stream| stream.context_id() != context_id);
     }
 }

@@ -2,11 +2,12 @@
 
 mod filter;
 mod hostcalls;
-#[cfg(feature = "test-hooks")]
 mod jobs;
 mod local_response;
 mod metrics;
 mod root;
+mod stream;
+mod worker;
 
 use proxy_wasm::types::LogLevel;
 

@@ -8,49 +8,30 @@ use proxy_wasm::types::ContextType;
 
 use crate::adapter::filter::Filter;
 use crate::adapter::hostcalls;
-use crate::adapter::metrics::Metrics;
+use crate::adapter::jobs::Jobs;
+use crate::adapter::worker::Worker;
 use crate::config::Config;
 use crate::gate::Gate;
 
-#[cfg(feature = "test-hooks")]
-use crate::adapter::jobs::Jobs;
-
-/// Holds the gate that all requests of this worker share.
+/// Owns the worker's renewals, and makes the contexts of its requests.
 pub(super) struct Root {
-    /// `None` until a configuration was accepted: every request is refused then.
-    gate: Option<Rc<Gate>>,
-    metrics: Rc<Metrics>,
-    #[cfg(feature = "test-hooks")]
     id: u32,
-    #[cfg(feature = "test-hooks")]
-    jobs: Option<Rc<Jobs>>,
+    worker: Rc<Worker>,
 }
 
 impl Root {
-    #[cfg_attr(
-        not(feature = "test-hooks"),
-        expect(
-            unused_variables,
-            reason = "only a root that owns calls needs its own id"
-        )
-    )]
     pub(super) fn new(id: u32) -> Self {
         Self {
-            gate: None,
-            metrics: Rc::default(),
-            #[cfg(feature = "test-hooks")]
             id,
-            #[cfg(feature = "test-hooks")]
-            jobs: None,
+            worker: Rc::default(),
         }
     }
 }
 
 impl Context for Root {
-    #[cfg(feature = "test-hooks")]
     fn on_http_call_response(&mut self, token: u32, headers: usize, body_size: usize, _: usize) {
-        if let Some(jobs) = &self.jobs {
-            jobs.finish(token, hostcalls::reply(headers, body_size));
+        if let Some(jobs) = self.worker.jobs() {
+            jobs.finish(token, hostcalls::reply(headers, body_size), &self.worker);
         }
     }
 }
@@ -75,37 +56,29 @@ impl RootContext for Root {
             config.policy.rules.len(),
             config.public.origin
         );
-        self.gate = Gate::new(config);
-        self.metrics.define_all();
-        #[cfg(feature = "test-hooks")]
-        {
-            self.jobs = Jobs::register(self.id);
-        }
-        self.gate.is_some()
+        let (gate, jobs) = (Gate::new(config), Jobs::register(self.id));
+        let is_complete = gate.is_some() && jobs.is_some();
+        self.worker.open(gate, jobs);
+        is_complete
     }
 
     fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
-        let filter = Filter::new(context_id, self.gate.clone(), Rc::clone(&self.metrics));
-        #[cfg(feature = "test-hooks")]
-        let filter = filter.with_jobs(self.jobs.clone());
-        Some(Box::new(filter))
+        Some(Box::new(Filter::new(context_id, Rc::clone(&self.worker))))
     }
 
     fn get_type(&self) -> Option<ContextType> {
         Some(ContextType::HttpContext)
     }
 
-    #[cfg(feature = "test-hooks")]
     fn on_queue_ready(&mut self, queue: u32) {
-        if let Some(jobs) = &self.jobs {
-            jobs.dispatch(queue);
+        if let Some(jobs) = self.worker.jobs() {
+            jobs.dispatch(queue, &self.worker);
         }
     }
 
-    #[cfg(feature = "test-hooks")]
     fn on_tick(&mut self) {
-        if let Some(jobs) = &self.jobs {
-            jobs.release_late();
+        if let Some(jobs) = self.worker.jobs() {
+            jobs.tick();
         }
     }
 }

@@ -4,17 +4,13 @@ use crate::bitbucket::{Endpoint, Scopes};
 use crate::http::{Call, HeaderValue, Reply};
 use crate::json::Json;
 use crate::oauth::{ClientCredentials, InvalidTokenResponse, TokenRequest, TokenResponse};
-use crate::session::Grant;
-use crate::time::{Seconds, UnixTime};
+use crate::session::{Grant, USUAL_LIFETIME};
+use crate::time::UnixTime;
 
 /// The path of the authorization endpoint on the web host.
 pub const AUTHORIZE_PATH: &str = "/site/oauth2/authorize";
 
 const TOKEN_PATH: &str = "/site/oauth2/access_token";
-
-/// The life of an access token if an answer does not say. Two hours is what Bitbucket's staff
-/// confirmed and what its answers say.
-const ACCESS_TOKEN_LIFETIME: Seconds = Seconds(7_200);
 
 /// The token request: client credentials as Basic, because those in the body are not documented.
 #[must_use]
@@ -57,11 +53,12 @@ impl Granted {
             Some(Json::String(text)) => Some(Scopes::parse(text)),
             Some(_) => return Err(InvalidTokenResponse::Malformed("scope")),
         };
-        let lifetime = response.expires_in.unwrap_or(ACCESS_TOKEN_LIFETIME);
+        let lifetime = response.expires_in.unwrap_or(USUAL_LIFETIME);
         let grant = Grant {
             access_token: response.access_token,
             refresh_token: response.refresh_token,
             expires_at: now.plus(lifetime),
+            lifetime,
         };
         Ok(Self { grant, scopes })
     }

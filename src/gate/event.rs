@@ -26,8 +26,12 @@ pub enum EventKind {
     LoginStarted,
     /// Somebody asked who they are.
     Asked,
+    /// A session could not be renewed.
+    NotRenewed,
     /// The request was refused.
     Refused,
+    /// A session was renewed.
+    Renewed,
     /// Somebody signed in.
     SignedIn,
     /// Somebody signed out.
@@ -41,7 +45,9 @@ impl EventKind {
     pub const ALL: &[Self] = &[
         Self::LoginStarted,
         Self::Asked,
+        Self::NotRenewed,
         Self::Refused,
+        Self::Renewed,
         Self::SignedIn,
         Self::SignedOut,
         Self::Redirected,
@@ -53,7 +59,9 @@ impl EventKind {
         match self {
             Self::LoginStarted => "login_started",
             Self::Asked => "asked",
+            Self::NotRenewed => "not_renewed",
             Self::Refused => "refused",
+            Self::Renewed => "renewed",
             Self::SignedIn => "signed_in",
             Self::SignedOut => "signed_out",
             Self::Redirected => "redirected",

@@ -1,8 +1,8 @@
 //! The request as the upstream gets it.
 
 use crate::config::{Config, Fact};
-use crate::gate::Gate;
 use crate::gate::client::RequestId;
+use crate::gate::{Gate, Renewal, Watch};
 use crate::http::{Cookies, Request, SetCookie};
 use crate::identity::{Identity, Principal};
 use crate::oauth::bearer_authorization;
@@ -19,6 +19,8 @@ pub struct Forward {
     pub set: Vec<(String, Vec<u8>)>,
     /// What becomes of the response.
     pub response: ResponsePlan,
+    /// A renewal to start, whose result the response waits for.
+    pub renewal: Option<Box<Renewal>>,
 }
 
 /// What changes about the upstream's response.
@@ -28,6 +30,8 @@ pub struct ResponsePlan {
     pub cookies: Vec<SetCookie>,
     /// Whom it is for.
     pub audience: Audience,
+    /// The renewal that was on its way when the request came: the response brings what it gave.
+    pub watch: Option<Watch>,
 }
 
 /// Whom a response is for, as far as a cache must know.
@@ -91,12 +95,8 @@ impl Forward {
         inject: Inject,
         signed_in: &SignedIn,
         id: Option<RequestId<'_>>,
-        slid: Option<SetCookie>,
     ) -> Self {
-        self.response = ResponsePlan {
-            cookies: slid.into_iter().collect(),
-            audience: Audience::OnePerson,
-        };
+        self.response.audience = Audience::OnePerson;
         match inject {
             Inject::None => return self,
             Inject::Identity => {}

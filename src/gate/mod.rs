@@ -10,6 +10,7 @@ mod logout;
 mod page;
 mod reason;
 mod refusal;
+mod renewal;
 mod status;
 mod step;
 mod whoami;
@@ -17,6 +18,7 @@ mod whoami;
 pub use event::{Event, EventKind, Level};
 pub use forward::{Audience, Forward, ResponsePlan};
 pub use reason::Reason;
+pub use renewal::{Renewal, Waiting, Watch};
 pub use step::{Pending, Step};
 
 use std::rc::Rc;
@@ -25,10 +27,12 @@ use crate::config::Config;
 use crate::gate::client::RequestId;
 use crate::gate::intent::is_intended;
 use crate::gate::refusal::Refusal;
+use crate::gate::renewal::Current;
 use crate::host::Host;
 use crate::http::{Cookies, Malformed, Request, RequestTarget, TargetError, Unreadable};
 use crate::policy::{Allow, Found, Rule};
-use crate::session::{Absence, KeyRing, SessionStore};
+use crate::session::{Absence, Circuit, KeyRing, Renewals, SessionStore};
+use crate::time::UnixTime;
 
 /// TRACE sends back the request as the service got it, with the injected token in it; CONNECT
 /// asks for a tunnel.
@@ -51,6 +55,8 @@ pub fn unconfigured(received: Result<Request, Unreadable>) -> Step {
 pub struct Gate {
     config: Config,
     sessions: SessionStore,
+    renewals: Renewals,
+    circuit: Circuit,
 }
 
 impl Gate {
@@ -58,8 +64,16 @@ impl Gate {
     #[must_use]
     pub fn new(config: Config) -> Option<Rc<Self>> {
         let ring = KeyRing::new(&config.public.origin, &config.keys)?;
-        let sessions = SessionStore::new(ring, &config.bitbucket.client.id, config.lifetimes);
-        Some(Rc::new(Self { config, sessions }))
+        let client_id = &config.bitbucket.client.id;
+        let sessions = SessionStore::new(ring, client_id, config.lifetimes);
+        let renewals = Renewals::new(&config.public.origin, client_id);
+        let circuit = Circuit::new(&config.public.origin);
+        Some(Rc::new(Self {
+            config,
+            sessions,
+            renewals,
+            circuit,
+        }))
     }
 
     /// Judges a request.
@@ -74,6 +88,16 @@ impl Gate {
                 return Refusal::malformed(request.malformed).into_step(&request, None);
             }
         };
+        self.judge(request, None, host)
+    }
+
+    /// Judges a request that can be read; `waited_until` if it has waited before.
+    fn judge(
+        self: &Rc<Self>,
+        request: Request,
+        waited_until: Option<UnixTime>,
+        host: &mut Host<'_>,
+    ) -> Step {
         if NEVER.contains(&request.method.as_str()) {
             return self.refuse(&request, None, Reason::MethodNotSupported);
         }
@@ -98,38 +122,54 @@ impl Gate {
                 Step::Forward(self.forward(&request, &Cookies::read(&request.headers)))
             }
             Allow::Nobody => self.refuse(&request, Some((index, rule)), Reason::Forbidden),
-            Allow::SignedIn => self.on_protected(&request, (index, rule), host),
+            Allow::SignedIn => match self.on_protected(&request, (index, rule), host) {
+                Protected::Decided(step) => step,
+                Protected::Waits(renewal) => self.wait(request, renewal, waited_until, host),
+            },
         }
     }
 
     fn on_protected(
-        &self,
+        self: &Rc<Self>,
         request: &Request,
         (index, rule): (usize, &Rule),
         host: &mut Host<'_>,
-    ) -> Step {
+    ) -> Protected {
+        let named = Some((index, rule));
         if !self.config.public.is_authority(&request.authority) {
-            return self.refuse(request, Some((index, rule)), Reason::WrongHost);
+            return Protected::Decided(self.refuse(request, named, Reason::WrongHost));
         }
         let cookies = Cookies::read(&request.headers);
-        match self.sessions.open(&cookies, host.now) {
-            Ok(_) if !is_intended(request, &self.config.public.origin, &rule.origins) => {
-                self.refuse(request, Some((index, rule)), Reason::CrossSite)
-            }
-            Ok(signed_in) => {
-                let slid = self.sessions.slide(&signed_in, host.now, host.random);
-                let forward = self.forward(request, &cookies);
-                let id = RequestId::of(&request.headers);
-                Step::Forward(forward.for_person(&self.config, rule.inject, &signed_in, id, slid))
-            }
+        let signed_in = match self.sessions.open(&cookies, host.now) {
+            Ok(signed_in) => signed_in,
             Err(absence) => {
                 let reason = match absence {
                     Absence::Expired => Reason::SessionExpired,
                     Absence::Missing => Reason::NoSession,
                 };
-                self.challenge(request, &cookies, reason, host)
+                return Protected::Decided(self.challenge(request, &cookies, reason, host));
             }
+        };
+        if !is_intended(request, &self.config.public.origin, &rule.origins) {
+            return Protected::Decided(self.refuse(request, named, Reason::CrossSite));
         }
+        let slid = self.sessions.slide(&signed_in, host.now, host.random);
+        let step = match self.current(signed_in, &cookies, host) {
+            Current::Good(signed_in, set, watch, renewal) => {
+                let forward = self.forward(request, &cookies);
+                let id = RequestId::of(&request.headers);
+                let mut forward = forward.for_person(&self.config, rule.inject, &signed_in, id);
+                forward.response.cookies.extend(slid);
+                forward.response.cookies.extend(set);
+                forward.response.watch = watch;
+                forward.renewal = renewal;
+                Step::Forward(forward)
+            }
+            Current::Later(renewal) => return Protected::Waits(renewal),
+            Current::Over => self.challenge(request, &cookies, Reason::GrantRefused, host),
+            Current::Unknown => self.unknown(request, named),
+        };
+        Protected::Decided(step)
     }
 
     fn on_endpoint(self: &Rc<Self>, request: Request, host: &mut Host<'_>) -> Step {
@@ -160,6 +200,13 @@ impl Gate {
     fn refuse(&self, request: &Request, rule: Option<(usize, &Rule)>, reason: Reason) -> Step {
         Refusal::new(reason).into_step(request, rule)
     }
+}
+
+/// What becomes of a request that needs a session.
+enum Protected {
+    Decided(Step),
+    /// It has to wait for a renewal, and has to start it if there is one.
+    Waits(Option<Box<Renewal>>),
 }
 
 /// Whether the target is below our prefix, in any reading of it.

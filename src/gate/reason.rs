@@ -80,6 +80,9 @@ reasons! {
     /// A rule lets nobody through.
     Forbidden: "forbidden", 403, Info, "This page is closed",
         "Nobody may open it.";
+    /// Bitbucket does not renew the tokens of the session.
+    GrantRefused: "grant_refused", 401, Info, "Your session has ended",
+        "Bitbucket does not extend it. Please sign in again.";
     /// The callback's query is no authorization response.
     InvalidCallback: "invalid_callback", 400, Warn, "This is not how a sign-in ends",
         "Please go to the page that you wanted and start again.";
@@ -110,6 +113,9 @@ reasons! {
     /// Below our prefix, but none of our endpoints.
     NotFound: "not_found", 404, Info, "There is no such page",
         "Please check the address.";
+    /// The token has ended, and Bitbucket could not be asked for the next one.
+    RenewalUnavailable: "renewal_unavailable", 503, Warn, "Bitbucket cannot be asked right now",
+        "You are still signed in. Please try again in a few seconds.";
     /// There was a session.
     SessionExpired: "session_expired", 401, Info, "Your session has ended",
         "Please sign in again.";

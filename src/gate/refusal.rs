@@ -42,7 +42,11 @@ impl Refusal {
     }
 
     pub(super) fn no_token(error: &InvalidTokenResponse) -> Self {
-        let reason = match error {
+        Self::new(Self::reason_of_no_token(error)).with_detail(format!("token endpoint: {error}"))
+    }
+
+    pub(super) fn reason_of_no_token(error: &InvalidTokenResponse) -> Reason {
+        match error {
             InvalidTokenResponse::Refused(code) => match code.as_str() {
                 // Bitbucket says the first where RFC 6749 section 5.2 says the second.
                 "unauthorized_client" | "invalid_client" => Reason::ClientRefused,
@@ -51,8 +55,7 @@ impl Refusal {
             InvalidTokenResponse::Malformed(_) => Reason::BitbucketInvalidAnswer,
             InvalidTokenResponse::Unavailable(status) => unavailable(*status),
             InvalidTokenResponse::NoAnswer(reply) => no_answer(reply),
-        };
-        Self::new(reason).with_detail(format!("token endpoint: {error}"))
+        }
     }
 
     pub(super) fn no_identity(what: &str, error: &InvalidAnswer) -> Self {
@@ -248,7 +251,7 @@ mod tests {
     fn answer(reason: Reason, accept: &str) -> (Response, Event) {
         match Refusal::new(reason).into_step(&asker(accept), None) {
             Step::Respond(response, event) => (response, event),
-            Step::Call(..) | Step::Forward(_) => panic!("expected an answer"),
+            Step::Call(..) | Step::Forward(_) | Step::Wait(..) => panic!("expected an answer"),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::gate::callback::Exchange;
-use crate::gate::{Event, Forward, Gate};
+use crate::gate::{Event, Forward, Gate, Renewal, Waiting};
 use crate::host::Host;
 use crate::http::{Call, Reply, Response};
 
@@ -17,6 +17,9 @@ pub enum Step {
     Forward(Forward),
     /// Answer it.
     Respond(Response, Event),
+    /// Let the request wait; first start this renewal, if there is one. Resume when a renewal has
+    /// ended, here or on another worker.
+    Wait(Option<Box<Renewal>>, Box<Waiting>),
 }
 
 /// A decision that waits for a reply. It is used once.

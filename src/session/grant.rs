@@ -36,7 +36,12 @@ pub struct Grant {
     pub refresh_token: Option<RefreshToken>,
     /// When the access token ends.
     pub expires_at: UnixTime,
+    /// How long it lives from its issue.
+    pub lifetime: Seconds,
 }
+
+/// The life of an access token at Bitbucket. A grant that lives so long does not say so.
+pub(crate) const USUAL_LIFETIME: Seconds = Seconds(7_200);
 
 /// The sealed form. Short names: it travels with every request.
 #[derive(Serialize, Deserialize)]
@@ -48,6 +53,8 @@ struct Sealed<'a> {
     refresh_token: Option<Cow<'a, str>>,
     #[serde(rename = "e")]
     expires_at: u64,
+    #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
+    lifetime: Option<u64>,
 }
 
 /// Why a grant cannot be written.
@@ -114,19 +121,31 @@ impl Grant {
             access_token: AccessToken::new(sealed.access_token),
             refresh_token: sealed.refresh_token.map(RefreshToken::new),
             expires_at: UnixTime(sealed.expires_at),
+            lifetime: sealed.lifetime.map_or(USUAL_LIFETIME, Seconds),
         })
     }
 
-    /// Seals the grant into cookies that live for `max_age`. Cookies of an earlier grant that the
-    /// request brought and this one does not need are taken away.
-    pub(super) fn write(
+    /// When it is time to renew: after 75 to 80% of the access token's life. Where in between
+    /// depends on the token, so that many of them spread and every instance says the same.
+    #[must_use]
+    pub fn renew_at(&self) -> UnixTime {
+        let sum = self
+            .access_token
+            .expose()
+            .bytes()
+            .fold(0_u64, |sum, byte| sum.wrapping_add(byte.into()));
+        let percent = sum.checked_rem(6).unwrap_or(0).saturating_add(20);
+        let left = self.lifetime.0.saturating_mul(percent).checked_div(100);
+        self.expires_at.minus(Seconds(left.unwrap_or(0)))
+    }
+
+    /// Seals the grant into one text.
+    pub(super) fn seal(
         &self,
         ring: &KeyRing,
         session_id: &str,
-        max_age: Seconds,
-        present: &Cookies<'_>,
         random: &mut dyn Random,
-    ) -> Result<Vec<SetCookie>, NotWritten> {
+    ) -> Result<String, NotWritten> {
         let sealed = Sealed {
             access_token: self.access_token.expose().into(),
             refresh_token: self
@@ -134,25 +153,41 @@ impl Grant {
                 .as_ref()
                 .map(|token| token.expose().into()),
             expires_at: self.expires_at.0,
+            lifetime: Some(self.lifetime.0).filter(|lifetime| *lifetime != USUAL_LIFETIME.0),
         };
         // A structure of strings and numbers always serializes.
         let plain = Zeroizing::new(serde_json::to_vec(&sealed).map_err(|_| NotWritten::TooLarge)?);
-        let text = ring.seal_box(place(session_id), &plain, random)?;
-        let parts = split(&text).ok_or(NotWritten::TooLarge)?;
-        let count = digit(parts.len());
-        let mut cookies = Vec::with_capacity(NAMES.len());
-        for (index, name) in NAMES.into_iter().enumerate() {
-            match parts.get(index) {
-                Some(part) if index == 0 => {
-                    cookies.push(SetCookie::new(name, format!("{count}.{part}"), max_age));
-                }
-                Some(part) => cookies.push(SetCookie::new(name, (*part).to_owned(), max_age)),
-                None if present.contains(name) => cookies.push(SetCookie::removal(name)),
-                None => {}
-            }
-        }
-        Ok(cookies)
+        Ok(ring.seal_box(place(session_id), &plain, random)?)
     }
+}
+
+/// Cuts a sealed grant into cookies that live for `max_age`. Cookies of an earlier grant that the
+/// request brought, by name, and this one does not need are taken away.
+pub(super) fn cookies_of(
+    text: &str,
+    max_age: Seconds,
+    present: &[&'static str],
+) -> Result<Vec<SetCookie>, NotWritten> {
+    let parts = split(text).ok_or(NotWritten::TooLarge)?;
+    let count = digit(parts.len());
+    let mut cookies = Vec::with_capacity(NAMES.len());
+    for (index, name) in NAMES.into_iter().enumerate() {
+        match parts.get(index) {
+            Some(part) if index == 0 => {
+                cookies.push(SetCookie::new(name, format!("{count}.{part}"), max_age));
+            }
+            Some(part) => cookies.push(SetCookie::new(name, (*part).to_owned(), max_age)),
+            None if present.contains(&name) => cookies.push(SetCookie::removal(name)),
+            None => {}
+        }
+    }
+    Ok(cookies)
+}
+
+/// The names of a grant's cookies that are there.
+pub(super) fn present_names(cookies: &Cookies<'_>) -> Vec<&'static str> {
+    let names = NAMES.into_iter();
+    names.filter(|name| cookies.contains(name)).collect()
 }
 
 fn place(session_id: &str) -> Place<'_> {
@@ -208,12 +243,10 @@ mod tests {
             access_token: AccessToken::new(all.as_str()),
             refresh_token: Some(RefreshToken::new(all.as_str())),
             expires_at: UnixTime(9),
+            lifetime: Seconds(60),
         };
-        let none = Headers::default();
-        let none = Cookies::read(&none);
-        let cookies = grant
-            .write(&ring, "s", Seconds(60), &none, &mut Ones)
-            .unwrap();
+        let text = grant.seal(&ring, "s", &mut Ones).unwrap();
+        let cookies = cookies_of(&text, Seconds(60), &[]).unwrap();
         let lines = cookies.iter().filter_map(SetCookie::header_value);
         let pairs: Vec<String> = lines
             .map(|line| line.as_str().split("; ").next().unwrap().to_owned())
@@ -221,6 +254,23 @@ mod tests {
         let headers = Headers::new(vec![("cookie".to_owned(), pairs.join("; ").into_bytes())]);
         let text = Parts::read(&Cookies::read(&headers)).unwrap().join();
         assert_eq!(Grant::open(&ring, "s", &text), Some(grant));
+    }
+
+    #[test]
+    fn a_grant_is_renewed_in_the_last_quarter_of_its_life() {
+        let mut seen = std::collections::BTreeSet::new();
+        for byte in b'a'..=b'z' {
+            let grant = Grant {
+                access_token: AccessToken::new(char::from(byte).to_string()),
+                refresh_token: None,
+                expires_at: UnixTime(10_000),
+                lifetime: Seconds(1_000),
+            };
+            seen.insert(grant.renew_at().0);
+        }
+        assert_eq!(seen.first(), Some(&9_750));
+        assert_eq!(seen.last(), Some(&9_800));
+        assert_eq!(seen.len(), 6, "they spread");
     }
 
     #[test]

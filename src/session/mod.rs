@@ -4,17 +4,22 @@
 //! keys can read them.
 
 mod cache;
+mod circuit;
 mod claims;
 mod grant;
 mod key_ring;
 mod login;
+mod renewal;
 mod returns;
 mod sealed_box;
 mod store;
 
+pub use circuit::Circuit;
 pub use grant::Grant;
+pub(crate) use grant::USUAL_LIFETIME;
 pub use key_ring::{KeyRing, SessionKey};
 pub use login::{PendingLogin, PendingLogins};
+pub use renewal::{Failure, Lease, Renewals, Spot, Standing};
 pub use returns::Returns;
 pub use store::{Absence, Lifetimes, NotIssued, SessionStore, SignedIn};
 

@@ -3,8 +3,6 @@
 //! A browser, or something on its way, can drop the session cookie and keep the others. It would be
 //! sent to sign in for ever, several times a second, at the cost of the provider's limits.
 
-use serde::{Deserialize, Serialize};
-
 use crate::host::{NoRandomness, Random};
 use crate::http::{Cookies, SetCookie};
 use crate::session::key_ring::{KeyRing, Purpose};
@@ -31,13 +29,6 @@ pub struct Returns {
     times: Vec<UnixTime>,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Sealed {
-    #[serde(rename = "t")]
-    times: Vec<u64>,
-}
-
 impl Returns {
     /// What the cookies say; nothing if they say nothing that can be read.
     #[must_use]
@@ -45,9 +36,15 @@ impl Returns {
         let plain = cookies
             .single(NAME)
             .and_then(|text| ring.open_box(PLACE, text));
-        let sealed = plain.and_then(|plain| serde_json::from_slice::<Sealed>(&plain).ok());
-        let times = sealed.map(|sealed| sealed.times).unwrap_or_default();
-        let mut times: Vec<UnixTime> = times.into_iter().map(UnixTime).collect();
+        let text = plain
+            .as_deref()
+            .and_then(|plain| std::str::from_utf8(plain).ok());
+        let times: Option<Vec<u64>> = text
+            .unwrap_or_default()
+            .split(' ')
+            .map(|time| time.parse().ok())
+            .collect();
+        let mut times: Vec<UnixTime> = times.into_iter().flatten().map(UnixTime).collect();
         times.retain(|time| now.since(*time) < SPAN);
         Self { times }
     }
@@ -69,10 +66,11 @@ impl Returns {
         random: &mut dyn Random,
     ) -> Result<SetCookie, NoRandomness> {
         let newest = self.times.iter().rev().take(MAX.saturating_sub(1)).rev();
-        let times = newest.chain([&now]).map(|time| time.0).collect();
-        // A list of numbers always serializes.
-        let plain = serde_json::to_vec(&Sealed { times }).map_err(|_| NoRandomness)?;
-        let text = ring.seal_box(PLACE, &plain, random)?;
+        let times: Vec<String> = newest
+            .chain([&now])
+            .map(|time| time.0.to_string())
+            .collect();
+        let text = ring.seal_box(PLACE, times.join(" ").as_bytes(), random)?;
         Ok(SetCookie::new(NAME, text, SPAN))
     }
 

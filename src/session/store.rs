@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::host::{NoRandomness, Random};
 use crate::http::{Cookies, SetCookie};
 use crate::session::cache::VerifiedSessions;
-use crate::session::grant::{NAMES as GRANT_NAMES, NotWritten, Parts};
+use crate::session::grant::{NAMES as GRANT_NAMES, NotWritten, Parts, cookies_of, present_names};
 use crate::session::{CLOCK_SKEW_SECONDS, COOKIE_PREFIX, Grant, KeyRing, SESSION_COOKIE, Session};
 use crate::time::{Seconds, UnixTime};
 
@@ -34,6 +34,8 @@ pub struct SignedIn {
     pub session: Session,
     /// Their tokens.
     pub grant: Grant,
+    /// Worked out once, since every request asks.
+    renew_at: UnixTime,
     /// The sealed session that follows this one, so that parallel requests get the same.
     successor: RefCell<Option<(UnixTime, String)>>,
 }
@@ -41,7 +43,8 @@ pub struct SignedIn {
 /// Why a request has no session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Absence {
-    /// There was one: it was idle for too long, too old, or its access token has ended.
+    /// There was one: it was idle for too long, too old, or its access token has ended and cannot
+    /// be renewed.
     Expired,
     /// No cookies of a session, or ones that do not open. An unreadable cookie is an absent one.
     Missing,
@@ -105,6 +108,7 @@ impl SessionStore {
         let grant = Grant::open(&self.ring, &session.id, &text)?;
         let signed_in = Rc::new(SignedIn {
             session,
+            renew_at: grant.renew_at(),
             grant,
             successor: RefCell::new(None),
         });
@@ -136,8 +140,53 @@ impl SessionStore {
         let max_age = self.lifetimes.max_age;
         let token = session.seal(&self.ring, &self.client_id, random)?;
         let mut cookies = vec![SetCookie::new(SESSION_COOKIE, token, max_age)];
-        cookies.extend(grant.write(&self.ring, &session.id, max_age, present, random)?);
+        let text = grant.seal(&self.ring, &session.id, random)?;
+        cookies.extend(cookies_of(&text, max_age, &present_names(present))?);
         Ok(cookies)
+    }
+
+    /// Seals the grant that follows the one of `session_id`. `None` without random bytes, or if it
+    /// does not fit its cookies.
+    pub fn seal_grant(
+        &self,
+        session_id: &str,
+        grant: &Grant,
+        random: &mut dyn Random,
+    ) -> Option<String> {
+        let text = grant.seal(&self.ring, session_id, random).ok()?;
+        cookies_of(&text, Seconds(0), &[]).ok()?;
+        Some(text)
+    }
+
+    /// The session with the sealed grant that follows its own.
+    #[must_use]
+    pub fn follow(&self, signed_in: &SignedIn, sealed: &str) -> Option<Rc<SignedIn>> {
+        let session = signed_in.session.clone();
+        let grant = Grant::open(&self.ring, &session.id, sealed)?;
+        Some(Rc::new(SignedIn {
+            session,
+            renew_at: grant.renew_at(),
+            grant,
+            successor: RefCell::new(None),
+        }))
+    }
+
+    /// The cookies of a sealed grant, for as long as its session can live. `present` names those
+    /// that the browser has.
+    #[must_use]
+    pub fn grant_cookies(
+        sealed: &str,
+        session_ends_at: UnixTime,
+        present: &[&'static str],
+        now: UnixTime,
+    ) -> Vec<SetCookie> {
+        cookies_of(sealed, session_ends_at.since(now), present).unwrap_or_default()
+    }
+
+    /// The names of the grant's cookies that a request brought.
+    #[must_use]
+    pub fn grant_names(cookies: &Cookies<'_>) -> Vec<&'static str> {
+        present_names(cookies)
     }
 
     /// The cookie that moves the idle timeout, once per tenth of it; `None` if there is nothing to
@@ -192,6 +241,12 @@ impl SessionStore {
 }
 
 impl SignedIn {
+    /// When it is time to renew the grant.
+    #[must_use]
+    pub fn renew_at(&self) -> UnixTime {
+        self.renew_at
+    }
+
     fn liveness(&self, lifetimes: Lifetimes, now: UnixTime) -> Result<(), Absence> {
         let Session {
             issued_at, seen_at, ..
@@ -218,10 +273,12 @@ impl SignedIn {
         } = &self.session;
         let by_age = issued_at.plus(lifetimes.max_age);
         let by_idleness = seen_at.plus(lifetimes.idle_timeout);
-        (*expires_at)
-            .min(by_age)
-            .min(by_idleness)
-            .min(self.grant.expires_at)
+        let end = (*expires_at).min(by_age).min(by_idleness);
+        // What cannot be renewed ends with its token.
+        match self.grant.refresh_token {
+            Some(_) => end,
+            None => end.min(self.grant.expires_at),
+        }
     }
 
     #[cfg(test)]
@@ -244,9 +301,11 @@ impl SignedIn {
             access_token,
             refresh_token: None,
             expires_at: zero,
+            lifetime: Seconds(0),
         };
         Rc::new(Self {
             session,
+            renew_at: grant.renew_at(),
             grant,
             successor: RefCell::new(None),
         })

@@ -175,6 +175,7 @@ const PACKAGES: Setup = Setup {
     bitbucket: |_| {},
     clock: false,
     is_bitbucket_down: false,
+    workers: 1,
     http2: false,
 };
 

@@ -20,5 +20,6 @@ macro_rules! story {
 mod client;
 mod login;
 mod outage;
+mod renewal;
 mod request;
 mod session;

@@ -79,9 +79,12 @@ story!(
 );
 
 story!(
-    the_end_of_the_access_token_ends_the_session,
+    without_a_refresh_token_the_end_of_the_access_token_ends_the_session,
     Setup {
-        bitbucket: |settings| settings.access_lifetime = 600,
+        bitbucket: |settings| {
+            settings.access_lifetime = 600;
+            settings.refresh_tokens = false;
+        },
         ..Setup::with_clock()
     },
     |world| {

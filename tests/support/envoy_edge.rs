@@ -52,7 +52,7 @@ impl EnvoyEdge {
         } else {
             "bitgate"
         }));
-        let envoy = Envoy::start(&example, 1);
+        let envoy = Envoy::start(&example, setup.workers);
         Self {
             envoy,
             clock: setup.clock.then_some(around.clock),
@@ -78,6 +78,24 @@ impl EnvoyEdge {
             return parsed(&self.envoy.send_raw(&written(&request, target)));
         }
         client::send_over(self.protocol, self.envoy.listener, request).expect("an answer of Envoy")
+    }
+}
+
+impl EnvoyEdge {
+    /// Sends all requests at once.
+    pub fn send_all(&self, mut requests: Vec<Request>) -> Vec<Response> {
+        if let Some(clock) = &self.clock {
+            let offset = clock.offset().to_string();
+            for request in &mut requests {
+                let value = offset.parse().unwrap();
+                request.headers_mut().insert("x-bitgate-test-clock", value);
+            }
+        }
+        let answers = client::send_all(self.envoy.listener, requests).unwrap();
+        answers
+            .into_iter()
+            .map(|answer| answer.expect("an answer of Envoy"))
+            .collect()
     }
 }
 

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use bitgate::config::Config;
-use bitgate::gate::{Forward, Gate, ResponsePlan, Step};
+use bitgate::gate::{Forward, Gate, Renewal, ResponsePlan, Step};
 use bitgate::host::{Host, NoRandomness, Random, SharedData, Version};
-use bitgate::http::{Call, Reply};
+use bitgate::http::{Call, Reply, SetCookie};
 use bitgate::time::UnixTime;
 
 use bitgate_simulator::bitbucket::Wire;
@@ -121,6 +121,20 @@ impl NativeEdge {
         }
     }
 
+    fn host(&mut self) -> Host<'_> {
+        Host {
+            now: UnixTime(self.around.clock.now()),
+            random: &mut self.random,
+            shared: &mut self.shared,
+        }
+    }
+
+    fn renew(&mut self, renewal: Renewal) {
+        let reply = self.call(renewal.call());
+        let event = renewal.finish(reply, &mut self.host());
+        self.log.push(event.to_string());
+    }
+
     fn forward(&self, mut request: Request, forward: &Forward) -> Response {
         if let Some(RawTarget(target)) = request.extensions().get() {
             *request.uri_mut() = http::Uri::try_from(target.as_slice()).unwrap();
@@ -154,7 +168,18 @@ impl NativeEdge {
         if let Some(value) = plan.cache_control(headers.contains_key("cache-control")) {
             headers.insert("cache-control", value.parse().unwrap());
         }
+        set_cookies(&mut response, &plan.cookies);
         response
+    }
+}
+
+fn set_cookies(response: &mut Response, cookies: &[SetCookie]) {
+    let headers = response.headers_mut();
+    for cookie in cookies.iter().filter_map(SetCookie::header_value) {
+        headers.append("set-cookie", cookie.as_str().parse().unwrap());
+    }
+    if !cookies.is_empty() {
+        headers.insert("cache-control", "private, no-store".parse().unwrap());
     }
 }
 
@@ -208,7 +233,29 @@ impl Edge for NativeEdge {
                     };
                     step = pending.resume(reply, &mut host);
                 }
-                Step::Forward(forward) => return self.forward(request, &forward),
+                Step::Forward(mut forward) => {
+                    let renewal = forward.renewal.take();
+                    let mut response = self.forward(request, &forward);
+                    if let Some(renewal) = renewal {
+                        self.renew(*renewal);
+                    }
+                    if let Some(watch) = &forward.response.watch {
+                        let gate = Rc::clone(&self.gate);
+                        let cookies = gate.late_cookies(watch, &self.host());
+                        let cookies = cookies.unwrap_or_default();
+                        set_cookies(&mut response, &cookies);
+                    }
+                    return response;
+                }
+                Step::Wait(renewal, waiting) => {
+                    // Without one, somebody would be at it who does not exist here.
+                    let Some(renewal) = renewal else {
+                        step = waiting.give_up();
+                        continue;
+                    };
+                    self.renew(*renewal);
+                    step = waiting.resume(&mut self.host());
+                }
                 Step::Respond(response, event) => {
                     self.log.push(event.to_string());
                     let mut built = http::Response::builder().status(response.status);

@@ -19,6 +19,8 @@ pub struct Setup {
     pub clock: bool,
     /// Whether nothing listens where Bitbucket should be.
     pub is_bitbucket_down: bool,
+    /// Threads of Envoy that serve requests.
+    pub workers: u32,
     /// Whether clients of Envoy speak HTTP/2.
     pub http2: bool,
 }
@@ -32,6 +34,7 @@ impl Default for Setup {
             bitbucket: |_| {},
             clock: false,
             is_bitbucket_down: false,
+            workers: 1,
             http2: false,
         }
     }

@@ -41,6 +41,10 @@ impl Clock {
         base + self.offset()
     }
 
+    pub fn advance(&self, seconds: u64) {
+        self.offset.fetch_add(seconds, Ordering::SeqCst);
+    }
+
     pub fn offset(&self) -> u64 {
         self.offset.load(Ordering::SeqCst)
     }

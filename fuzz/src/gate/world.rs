@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
-use bitgate::gate::{Gate, Step};
+use bitgate::gate::{Gate, Renewal, Step};
 use bitgate::host::Host;
 use bitgate::http::{Cookies, Headers, Reply};
 use bitgate::oauth::State;
@@ -14,7 +14,7 @@ use super::script::Fields;
 use super::site::{Memory, gate};
 use super::{answer, upstream};
 use crate::http::read;
-use crate::setup::{LIFETIMES, NOW, Seeded, grant, identity, pair_of, ring, store};
+use crate::setup::{LIFETIMES, NOW, Seeded, grant, identity, is_one_line, pair_of, ring, store};
 
 /// A sealed session that somebody was given, and the first cookie of its grant.
 #[derive(Clone)]
@@ -164,15 +164,48 @@ impl World {
                     let reply = self.replies.pop_front().unwrap_or(Reply::Unreachable);
                     step = pending.resume(reply, &mut self.host());
                 }
-                Step::Forward(forward) => {
+                Step::Forward(mut forward) => {
                     let request = request.as_ref().expect("a forward of what is no request");
-                    return upstream::forward(self, request, &forward);
+                    let renewal = forward.renewal.take();
+                    upstream::forward(self, request, &forward);
+                    if let Some(renewal) = renewal {
+                        self.renew(*renewal);
+                    }
+                    return;
+                }
+                Step::Wait(renewal, waiting) => {
+                    assert!(request.is_some(), "what is no request waits");
+                    step = match renewal {
+                        Some(renewal) => {
+                            self.renew(*renewal);
+                            waiting.resume(&mut self.host())
+                        }
+                        // Whoever holds the lease died.
+                        None => waiting.give_up(),
+                    };
                 }
                 Step::Respond(response, event) => {
                     return answer::response(self, request.as_ref(), &response, &event, calls);
                 }
             }
         }
+    }
+
+    /// What it gives comes with a later request that still has the old cookie.
+    fn renew(&mut self, renewal: Renewal) {
+        let call = renewal.call();
+        assert_eq!(
+            (call.method, call.path.as_str()),
+            ("POST", "/site/oauth2/access_token")
+        );
+        let form = String::from_utf8(call.body.clone()).expect("a form is text");
+        assert!(
+            form.starts_with("grant_type=refresh_token&refresh_token="),
+            "{form}"
+        );
+        let reply = self.replies.pop_front().unwrap_or(Reply::Unreachable);
+        let event = renewal.finish(reply, &mut self.host());
+        assert!(is_one_line(&event.to_string()));
     }
 
     fn host(&mut self) -> Host<'_> {

@@ -97,6 +97,17 @@ impl Bitbucket {
         self.faults.push(fault);
     }
 
+    /// Takes back all faults that are still to come.
+    pub fn forgive(&mut self) {
+        self.faults.clear();
+    }
+
+    /// Whether an access token is good at `now`.
+    #[must_use]
+    pub fn is_good(&self, now: u64, token: &str) -> bool {
+        self.grants.subject_of(token, now).is_some()
+    }
+
     /// The access tokens that an account was given, the newest last.
     #[must_use]
     pub fn access_tokens_of(&self, account_id: &str) -> Vec<String> {

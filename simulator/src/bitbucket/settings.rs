@@ -86,6 +86,8 @@ pub struct Settings {
     pub lock_out: u64,
     /// What becomes of a code challenge.
     pub pkce: Pkce,
+    /// Whether the authorization code grant gives a refresh token.
+    pub refresh_tokens: bool,
     /// Milliseconds that the server waits before it answers.
     pub latency_ms: u64,
     /// Where the codes and tokens come from.
@@ -127,6 +129,7 @@ impl Default for Settings {
             reuse_window: 600,
             lock_out: 0,
             pkce: Pkce::Verified,
+            refresh_tokens: true,
             latency_ms: 0,
             seed: 1,
         }

@@ -101,7 +101,8 @@ impl Bitbucket {
         let refresh = self
             .grants
             .new_refresh(&subject, family, now, self.form_of_tokens());
-        self.granted(now, &subject, family, "authorization_code", Some(&refresh))
+        let refresh = Some(refresh.as_str()).filter(|_| self.settings.refresh_tokens);
+        self.granted(now, &subject, family, "authorization_code", refresh)
     }
 
     fn refresh(

@@ -1,0 +1,60 @@
+//! What all requests of one worker share.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use crate::adapter::hostcalls;
+use crate::adapter::jobs::Jobs;
+use crate::adapter::metrics::Metrics;
+use crate::adapter::stream::log;
+use crate::gate::{Event, Gate};
+use crate::host::Host;
+
+#[cfg(feature = "test-hooks")]
+use std::cell::Cell;
+
+/// One configuration on one worker. Empty until one was accepted: every request is refused then.
+#[derive(Default)]
+pub(super) struct Worker {
+    gate: RefCell<Option<Rc<Gate>>>,
+    jobs: RefCell<Option<Rc<Jobs>>>,
+    metrics: Metrics,
+    /// Tests move the time on, for requests and renewals alike.
+    #[cfg(feature = "test-hooks")]
+    pub(super) clock_offset: Cell<u64>,
+}
+
+impl Worker {
+    pub(super) fn open(&self, gate: Option<Rc<Gate>>, jobs: Option<Rc<Jobs>>) {
+        self.gate.replace(gate);
+        self.jobs.replace(jobs);
+        self.metrics.define_all();
+    }
+
+    pub(super) fn gate(&self) -> Option<Rc<Gate>> {
+        self.gate.borrow().clone()
+    }
+
+    pub(super) fn jobs(&self) -> Option<Rc<Jobs>> {
+        self.jobs.borrow().clone()
+    }
+
+    /// Asks the core something, with the time of this event.
+    pub(super) fn with_host<T>(&self, ask: impl FnOnce(&mut Host<'_>) -> T) -> T {
+        let (mut random, mut shared) = (hostcalls::OsRandom, hostcalls::WorkerShared);
+        let now = hostcalls::now();
+        #[cfg(feature = "test-hooks")]
+        let now = now.plus(crate::time::Seconds(self.clock_offset.get()));
+        ask(&mut Host {
+            now,
+            random: &mut random,
+            shared: &mut shared,
+        })
+    }
+
+    /// Logs and counts.
+    pub(super) fn note(&self, event: &Event) {
+        log(event);
+        self.metrics.count(event);
+    }
+}

@@ -1,0 +1,316 @@
+//! Several workers and several instances of Envoy, with clients that come all at once.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::disallowed_methods,
+    reason = "tests: a failed expectation is a failed test"
+)]
+
+mod support;
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bitgate_simulator::bitbucket::{Fault, FaultResponse};
+use serde_json::json;
+use support::browser::{Jar, header};
+use support::envoy_edge::EnvoyEdge;
+use support::setup::Setup;
+use support::world::{Kind, Surroundings, World};
+use support::{Request, Response};
+
+const TOKEN: &str = "/site/oauth2/access_token";
+
+/// Tokens live for 1,000 seconds, and are renewed from 750 to 800 on.
+fn setup(workers: u32) -> Setup {
+    Setup {
+        bitbucket: |settings| {
+            settings.access_lifetime = 1_000;
+            settings.reuse_window = 0;
+        },
+        config: |config| {
+            config["session"]["idle_timeout"] = json!("12h");
+            config["bitbucket"]["web"]["timeout"] = json!("2s");
+        },
+        workers,
+        ..Setup::with_clock()
+    }
+}
+
+/// Instances that share one Bitbucket, one clock and one configuration.
+struct Fleet {
+    edges: Vec<Arc<EnvoyEdge>>,
+    around: Surroundings,
+    jar: Jar,
+}
+
+impl Fleet {
+    fn start(instances: usize, setup: &Setup) -> Self {
+        let (example, around) = World::parts(Kind::Envoy, setup);
+        let start = |_| Arc::new(EnvoyEdge::start(example.clone(), setup, around.clone()));
+        let edges: Vec<_> = (0..instances).map(start).collect();
+        let mut world = World {
+            edge: Box::new(Arc::clone(&edges[0])),
+            around: around.clone(),
+        };
+        let ada = world.person("ada");
+        let mut browser = world.browser();
+        assert_eq!(browser.sign_in("/", &ada).status(), 302);
+        let jar = browser.jar.clone();
+        Self { edges, around, jar }
+    }
+
+    fn request(&self) -> Request {
+        let request = http::Request::get("/").header("host", "localhost:10000");
+        request
+            .header("cookie", self.jar.header())
+            .body(Vec::new())
+            .unwrap()
+    }
+
+    fn send(&mut self, instance: usize) -> Response {
+        let answer = self.edges[instance]
+            .send_all(vec![self.request()])
+            .pop()
+            .unwrap();
+        self.jar.take(&answer);
+        answer
+    }
+
+    /// All at once, as evenly as it gets over the instances. Cookies are taken from the answers.
+    fn send_many(&mut self, count: usize) -> Vec<Response> {
+        let threads: Vec<_> = self
+            .edges
+            .iter()
+            .map(|edge| {
+                let edge = Arc::clone(edge);
+                let requests = (0..count / self.edges.len())
+                    .map(|_| self.request())
+                    .collect();
+                std::thread::spawn(move || edge.send_all(requests))
+            })
+            .collect();
+        let answers: Vec<Response> = threads
+            .into_iter()
+            .flat_map(|t| t.join().unwrap())
+            .collect();
+        for answer in &answers {
+            self.jar.take(answer);
+        }
+        answers
+    }
+
+    fn advance(&self, seconds: u64) {
+        self.around.clock.advance(seconds);
+    }
+
+    fn calls(&self) -> usize {
+        self.around.bitbucket.lock().unwrap().count(TOKEN)
+    }
+
+    /// The next token call takes so long.
+    fn slow(&self, milliseconds: u64) {
+        self.around.bitbucket.lock().unwrap().fail_next(Fault {
+            path: TOKEN.to_owned(),
+            times: 1,
+            response: FaultResponse::Slow(milliseconds),
+        });
+    }
+
+    fn assert_alive(&self) {
+        for edge in &self.edges {
+            let reloads = edge.envoy.stats("vm_reload");
+            assert!(
+                !reloads.lines().any(|line| !line.ends_with(": 0")),
+                "{reloads}"
+            );
+            assert!(!edge.envoy.log_text().contains("panicked"));
+        }
+    }
+}
+
+fn all_are_good(answers: &[Response]) {
+    for answer in answers {
+        let reason = header(answer, "x-bitgate-reason");
+        assert_eq!((answer.status().as_u16(), reason), (200, ""));
+    }
+}
+
+fn with_new_grant(answers: &[Response]) -> usize {
+    let sets_grant = |answer: &&Response| {
+        let mut cookies = answer.headers().get_all("set-cookie").iter();
+        cookies.any(|line| line.as_bytes().starts_with(b"__Host-bitgate-grant="))
+    };
+    answers.iter().filter(sets_grant).count()
+}
+
+#[test]
+fn five_hundred_requests_at_once_make_one_call() {
+    let mut fleet = Fleet::start(1, &setup(2));
+    let before = fleet.calls();
+    fleet.advance(810);
+    fleet.slow(300);
+    let old = fleet.jar.clone();
+    let answers = fleet.send_many(500);
+    assert_eq!(answers.len(), 500);
+    all_are_good(&answers);
+    assert_eq!(fleet.calls(), before + 1, "at the refresh point");
+    assert!(with_new_grant(&answers) >= 1);
+    assert_ne!(fleet.jar.0, old.0);
+
+    // And all that still have the old cookie get the new one.
+    let new = std::mem::replace(&mut fleet.jar, old);
+    let answers = fleet.send_many(100);
+    all_are_good(&answers);
+    assert_eq!(with_new_grant(&answers), 100);
+    assert_eq!(fleet.jar.0, new.0);
+
+    // Long after the end of the token nobody can go on without the next one.
+    fleet.advance(5_000);
+    fleet.slow(300);
+    let answers = fleet.send_many(500);
+    all_are_good(&answers);
+    assert_eq!(fleet.calls(), before + 2, "after the end");
+    assert_eq!(with_new_grant(&answers), 500);
+    fleet.assert_alive();
+}
+
+#[test]
+fn two_instances_renew_one_session_twenty_times() {
+    let mut fleet = Fleet::start(2, &setup(2));
+    for round in 0..20 {
+        fleet.advance(810);
+        let before = fleet.calls();
+        let answers = fleet.send_many(60);
+        all_are_good(&answers);
+        // One of them wins; the other may have asked as well.
+        let calls = fleet.calls() - before;
+        assert!((1..=2).contains(&calls), "{calls} calls in round {round}");
+        for instance in [0, 1] {
+            all_are_good(&[fleet.send(instance)]);
+        }
+    }
+    fleet.assert_alive();
+}
+
+#[test]
+fn after_the_end_of_the_token_two_instances_sign_nobody_out() {
+    let mut fleet = Fleet::start(2, &setup(1));
+    fleet.advance(5_000);
+    let answers = fleet.send_many(100);
+    for answer in &answers {
+        // The instance that lost the race cannot know what the other got: it asks to come again.
+        let found = (answer.status().as_u16(), header(answer, "x-bitgate-reason"));
+        assert!(
+            matches!(found, (200, "") | (503, "renewal_unavailable")),
+            "{found:?}"
+        );
+    }
+    assert!(answers.iter().any(|answer| answer.status() == 200));
+    for instance in [0, 1] {
+        all_are_good(&[fleet.send(instance)]);
+    }
+    fleet.assert_alive();
+}
+
+#[test]
+fn a_restart_after_a_renewal_signs_nobody_out() {
+    let mut fleet = Fleet::start(2, &setup(1));
+    fleet.advance(810);
+    let answer = fleet.send(0);
+    assert_eq!(
+        with_new_grant(std::slice::from_ref(&answer)),
+        1,
+        "the cookie has left"
+    );
+    // What it knew is gone with it.
+    drop(fleet.edges.remove(0));
+    for seconds in [0, 700] {
+        fleet.advance(seconds);
+        all_are_good(&[fleet.send(0)]);
+    }
+}
+
+#[test]
+fn a_client_that_hangs_up_loses_nothing() {
+    let mut fleet = Fleet::start(1, &setup(1));
+    for round in 0..5 {
+        fleet.advance(810);
+        let before = fleet.calls();
+        fleet.slow(200);
+        let envoy = &fleet.edges[0].envoy;
+        let mut client = std::net::TcpStream::connect(envoy.listener).unwrap();
+        let head = format!(
+            "GET / HTTP/1.1\r\nhost: localhost:10000\r\nx-bitgate-test-clock: {}\r\ncookie: {}\r\n\r\n",
+            fleet.around.clock.offset(),
+            fleet.jar.header()
+        );
+        client.write_all(head.as_bytes()).unwrap();
+        eventually(|| fleet.calls() == before + 1);
+        drop(client);
+        std::thread::sleep(Duration::from_millis(300));
+        let answer = fleet.send(0);
+        all_are_good(std::slice::from_ref(&answer));
+        assert_eq!(with_new_grant(&[answer]), 1, "round {round}");
+        assert_eq!(fleet.calls(), before + 1, "round {round}");
+    }
+    fleet.assert_alive();
+}
+
+#[test]
+fn a_vm_that_dies_in_the_middle_is_followed_by_another() {
+    let mut fleet = Fleet::start(
+        1,
+        &Setup {
+            // What the dead one got is lost, so Bitbucket has to take the refresh token once more.
+            bitbucket: |settings| {
+                settings.access_lifetime = 1_000;
+                settings.reuse_window = 600;
+            },
+            ..setup(1)
+        },
+    );
+    fleet.advance(810);
+    let before = fleet.calls();
+    fleet.slow(1_000);
+    let edge = Arc::clone(&fleet.edges[0]);
+    let request = fleet.request();
+    let first = std::thread::spawn(move || edge.send_all(vec![request]));
+    eventually(|| fleet.calls() == before + 1);
+    let mut trap = fleet.request();
+    trap.headers_mut()
+        .insert("x-bitgate-test-trap", "1".parse().unwrap());
+    assert_eq!(fleet.edges[0].send_all(vec![trap])[0].status(), 503);
+    // FAIL_RELOAD starts it anew after a second.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let answer = fleet.send(0);
+        if answer.status() == 200 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{}", answer.status());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    // The lease is still held, by nobody. When its time is over another takes it.
+    fleet.advance(6);
+    let answer = fleet.send(0);
+    all_are_good(std::slice::from_ref(&answer));
+    assert_eq!(with_new_grant(&[answer]), 1);
+    assert_eq!(fleet.calls(), before + 2);
+    let _ = first.join();
+}
+
+fn eventually(is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "it never became so");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
