@@ -223,6 +223,7 @@ fn every_key_is_documented_and_every_documented_key_exists() {
         ("bitbucket.api", vec!["bitbucket", "api"]),
         ("session", vec!["session"]),
         ("status", vec!["status"]),
+        ("revocations", vec!["revocations"]),
         ("session.keys[]", vec!["session", "keys", "0"]),
         ("rules[]", vec!["rules", "0"]),
         ("rules[].match", vec!["rules", "0", "match"]),
@@ -230,6 +231,7 @@ fn every_key_is_documented_and_every_documented_key_exists() {
     for (path, steps) in sections {
         let mut config = minimal();
         config["status"] = json!({"allow": "nobody"});
+        config["revocations"] = json!({});
         let mut value = &mut config;
         for step in steps {
             value = match step {

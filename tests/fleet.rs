@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bitgate_simulator::bitbucket::{Fault, FaultResponse};
-use serde_json::json;
+use serde_json::{Value, json};
 use support::browser::{Jar, header};
 use support::envoy_edge::EnvoyEdge;
 use support::setup::Setup;
@@ -82,6 +82,22 @@ impl Fleet {
             .unwrap();
         self.jar.take(&answer);
         answer
+    }
+
+    /// One more instance, with a configuration of its own.
+    fn join(&mut self, setup: &Setup) {
+        let (example, _) = World::parts(Kind::Envoy, setup);
+        let edge = EnvoyEdge::start(example, setup, self.around.clone());
+        self.edges.push(Arc::new(edge));
+    }
+
+    fn send_many_to(&mut self, instance: usize, count: usize) -> Vec<Response> {
+        let requests = (0..count).map(|_| self.request()).collect();
+        let answers = self.edges[instance].send_all(requests);
+        for answer in &answers {
+            self.jar.take(answer);
+        }
+        answers
     }
 
     /// All at once, as evenly as it gets over the instances. Cookies are taken from the answers.
@@ -305,6 +321,55 @@ fn a_vm_that_dies_in_the_middle_is_followed_by_another() {
     assert_eq!(with_new_grant(&[answer]), 1);
     assert_eq!(fleet.calls(), before + 2);
     let _ = first.join();
+}
+
+/// Instances with the old key, with both, and with the new one; what one of them issued goes to the
+/// next.
+#[test]
+fn a_change_of_keys_signs_nobody_out_until_the_old_one_is_gone() {
+    let with_keys = |config: fn(&mut Value)| Setup { config, ..setup(1) };
+    let old = with_keys(|config| keys(config, &[("old", OLD, None)]));
+    let before =
+        with_keys(|config| keys(config, &[("new", NEW, Some(FUTURE)), ("old", OLD, None)]));
+    let both = with_keys(|config| keys(config, &[("new", NEW, Some(PAST)), ("old", OLD, None)]));
+    let new = with_keys(|config| keys(config, &[("new", NEW, Some(PAST))]));
+    let mut fleet = Fleet::start(1, &old);
+    for setup in [&before, &both, &new] {
+        fleet.join(setup);
+    }
+    let first = fleet.jar.clone();
+    // Not active yet: what the second one seals, the first one opens.
+    for instance in [1, 0] {
+        fleet.advance(810);
+        all_are_good(&[fleet.send(instance)]);
+    }
+    // Active: a renewal and a slide seal with the new key, and both still open.
+    fleet.advance(4_400);
+    all_are_good(&fleet.send_many_to(2, 40));
+    assert!(fleet.jar.0["__Host-bitgate-grant"].contains(".new."));
+    all_are_good(&[fleet.send(2)]);
+    // The old one is taken out: who used the site meanwhile stays, and only who did not signs in again.
+    all_are_good(&fleet.send_many_to(3, 40));
+    fleet.jar = first;
+    assert_eq!(fleet.send(3).status(), 401);
+    fleet.assert_alive();
+}
+
+const OLD: &str = "b2xkLW9sZC1vbGQtb2xkLW9sZC1vbGQtb2xkLTAwMDE=";
+const NEW: &str = "bmV3LW5ldy1uZXctbmV3LW5ldy1uZXctbmV3LTAwMDI=";
+const PAST: &str = "2001-01-01T00:00:00Z";
+const FUTURE: &str = "2999-01-01T00:00:00Z";
+
+fn keys(config: &mut Value, keys: &[(&str, &str, Option<&str>)]) {
+    let key = |(kid, key, not_before): &(&str, &str, Option<&str>)| {
+        let mut entry = json!({"kid": kid, "key": {"inline": key}});
+        if let Some(moment) = not_before {
+            entry["not_before"] = json!(moment);
+        }
+        entry
+    };
+    config["session"]["keys"] = keys.iter().map(key).collect();
+    config["session"]["idle_timeout"] = json!("12h");
 }
 
 fn eventually(is_so: impl Fn() -> bool) {

@@ -94,7 +94,8 @@ fn sample() -> Value {
     let ring = ring();
     let session = store()
         .issue(identity(), &grant(), &none, NOW, random)
-        .unwrap();
+        .unwrap()
+        .cookies;
     let login = PendingLogins::new(&ring, NOW)
         .add(&none, &login(), random)
         .unwrap();

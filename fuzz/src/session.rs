@@ -67,7 +67,7 @@ fn real() -> &'static [Vec<(String, String)>; 2] {
             let none = Cookies::read(&none);
             let issued = store().issue(identity(), &grant(NOW), &none, NOW, &mut random);
             let pairs = issued.expect("a session");
-            let pairs = pairs.iter().map(pair_of);
+            let pairs = pairs.cookies.iter().map(pair_of);
             pairs.map(|(name, value, _)| (name, value)).collect()
         };
         [issue(), issue()]

@@ -57,6 +57,12 @@ impl RootContext for Root {
             config.public.origin
         );
         let (gate, jobs) = (Gate::new(config), Jobs::register(self.id));
+        if let Some(gate) = &gate
+            && let Err(problem) = self.worker.with_host(|host| gate.take_over_keys(host))
+        {
+            error!("{problem}");
+            return false;
+        }
         let is_complete = gate.is_some() && jobs.is_some();
         self.worker.open(gate, jobs);
         is_complete

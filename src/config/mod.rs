@@ -17,7 +17,7 @@ use crate::config::reader::Reader;
 use crate::json::Json;
 use crate::oauth::ClientCredentials;
 use crate::policy::{Allow, Policy};
-use crate::session::{Lifetimes, SessionKey};
+use crate::session::{Lifetimes, Revocations, SessionKey};
 
 /// The configuration of one site.
 #[derive(Debug)]
@@ -34,6 +34,8 @@ pub struct Config {
     pub identity_headers: IdentityHeaders,
     /// Who sees more than that the filter is ready.
     pub status_allow: Allow,
+    /// Sessions that are over before their time.
+    pub revocations: Revocations,
     /// Who may do what.
     pub policy: Policy,
     /// What an operator should know although it is allowed.
@@ -108,6 +110,7 @@ impl Reader<'_> {
             "session",
             "identity_headers",
             "status",
+            "revocations",
             "rules",
         ];
         let root = self.root(json, &known)?;
@@ -135,6 +138,10 @@ impl Reader<'_> {
             Some(node) => self.status(&node),
             None => Some(Allow::Nobody),
         };
+        let revocations = match root.member("revocations") {
+            Some(node) => self.revocations(&node),
+            None => Some(Revocations::default()),
+        };
         let rules = self
             .required(&root, "rules")
             .and_then(|node| self.rules(&node));
@@ -146,6 +153,7 @@ impl Reader<'_> {
             lifetimes,
             identity_headers: identity_headers?,
             status_allow: status_allow?,
+            revocations: revocations?,
             policy: Policy { rules: rules? },
             warnings: self.warnings(),
         })

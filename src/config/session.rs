@@ -1,14 +1,16 @@
 //! The section `session`.
 
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroizing;
 
-use crate::config::reader::{Node, Reader, quoted};
+use crate::config::reader::{Node, Reader, quoted, shown};
 use crate::oauth::ClientCredentials;
-use crate::session::{Lifetimes, SessionKey};
-use crate::time::Seconds;
+use crate::session::{Lifetimes, Revocations, SessionKey};
+use crate::time::{Seconds, UnixTime};
 
 const MAX_AGE: Seconds = Seconds::from_hours(12);
 const IDLE_TIMEOUT: Seconds = Seconds::from_hours(1);
@@ -99,7 +101,7 @@ impl Reader<'_> {
     }
 
     fn key(&self, node: &Node<'_>, inline_allowed: bool) -> Option<SessionKey> {
-        let section = self.object(node, &["kid", "key"])?;
+        let section = self.object(node, &["kid", "key", "not_before"])?;
         let kid = self.required(&section, "kid");
         let key = self.required(&section, "key").and_then(|node| {
             let text = self.secret(&node, inline_allowed)?;
@@ -127,7 +129,45 @@ impl Reader<'_> {
             }
             valid.then_some(text)
         });
-        SessionKey::new(kid?, key?)
+        let not_before = match section.member("not_before") {
+            Some(node) => self.moment(&node).map(Some),
+            None => Some(None),
+        };
+        let key = SessionKey::new(kid?, key?)?;
+        Some(match not_before? {
+            Some(moment) => key.not_before(moment),
+            None => key,
+        })
+    }
+
+    /// The section `revocations`.
+    pub(super) fn revocations(&self, node: &Node<'_>) -> Option<Revocations> {
+        let section = self.object(node, &["everybody", "accounts", "sessions"])?;
+        let everybody = match section.member("everybody") {
+            Some(node) => self.moment(&node).map(Some),
+            None => Some(None),
+        };
+        let moments = |name| match section.member(name) {
+            Some(node) => self.moments(&node),
+            None => Some(BTreeMap::new()),
+        };
+        let (accounts, sessions) = (moments("accounts"), moments("sessions"));
+        Some(Revocations {
+            everybody: everybody?,
+            accounts: accounts?,
+            sessions: sessions?,
+        })
+    }
+
+    fn moments(&self, node: &Node<'_>) -> Option<BTreeMap<String, UnixTime>> {
+        let mut moments = BTreeMap::new();
+        for name in self.distinct_names(node)? {
+            let path = node.path_of(&shown(name));
+            let member = node.member(name)?;
+            let moment = self.moment(&Node { path, ..member })?;
+            moments.insert(name.to_owned(), moment);
+        }
+        Some(moments)
     }
 }
 

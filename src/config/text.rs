@@ -1,11 +1,13 @@
 //! Single values: addresses, durations, secrets.
 
+use std::time::UNIX_EPOCH;
+
 use url::{Host, Url};
 use zeroize::Zeroizing;
 
 use crate::config::PublicOrigin;
 use crate::config::reader::{Node, Reader, quoted};
-use crate::time::Seconds;
+use crate::time::{Seconds, UnixTime};
 
 impl Reader<'_> {
     /// `public_url`.
@@ -110,6 +112,19 @@ impl Reader<'_> {
             self.wrong(&node.path, &expected, &found);
         }
         fits
+    }
+
+    /// A moment as in RFC 3339, in UTC: `2026-11-24T18:00:00Z`.
+    pub(super) fn moment(&self, node: &Node<'_>) -> Option<UnixTime> {
+        let text = node.json.as_str();
+        let parsed = text.and_then(|text| humantime::parse_rfc3339(text).ok());
+        let since = parsed.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        if since.is_none() {
+            let expected = "expected a moment such as \"2026-11-24T18:00:00Z\"";
+            let found = text.map_or_else(|| node.json.kind().to_owned(), quoted);
+            self.wrong(&node.path, expected, &found);
+        }
+        since.map(|since| UnixTime(since.as_secs()))
     }
 
     /// `{env: NAME}`, or `{inline: …}` on a loopback site. The value is never part of a message.

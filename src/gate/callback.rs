@@ -16,7 +16,7 @@ use crate::host::Host;
 use crate::http::{Cookies, HeaderValue, Reply, Request, Response, SetCookie};
 use crate::identity::Identity;
 use crate::oauth::{AuthorizationCode, AuthorizationResponse, State, TokenRequest};
-use crate::session::{COOKIE_PREFIX, NotIssued, PendingLogin, PendingLogins, Returns};
+use crate::session::{COOKIE_PREFIX, Issued, NotIssued, PendingLogin, PendingLogins, Returns};
 
 /// A login that waits for Bitbucket.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl Gate {
         let cookies = Cookies::read(&request.headers);
         let removal = PendingLogins::new(self.sessions.ring(), host.now).remove(&cookies, state);
         let removals: Vec<SetCookie> = removal.into_iter().collect();
-        if self.sessions.open(&cookies, host.now).is_err() {
+        if self.session(&cookies, host).is_err() {
             let mut refusal = Refusal::new(Reason::StateMismatch)
                 .with_retry("/")
                 .with_cookies(removals);
@@ -148,8 +148,11 @@ impl Gate {
         let issued = self
             .sessions
             .issue(identity, &granted.grant, &cookies, host.now, host.random);
-        let mut set = match issued {
-            Ok(set) => set,
+        let Issued {
+            session_id,
+            cookies: mut set,
+        } = match issued {
+            Ok(issued) => issued,
             Err(error) => {
                 let reason = match error {
                     NotIssued::NoRandomness => Reason::NoRandomness,
@@ -169,6 +172,7 @@ impl Gate {
         };
         let event = Event {
             account_id: Some(account_id),
+            session: Some(session_id),
             ..Event::new(EventKind::SignedIn).of(request)
         };
         Step::Respond(Response::found(location).with_cookies(&set), event)

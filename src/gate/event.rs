@@ -92,6 +92,9 @@ pub struct Event {
     /// Who.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account_id: Option<String>,
+    /// The session's id: what `revocations.sessions` takes back. Nobody can sign in with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
     /// Envoy's id of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
@@ -105,6 +108,7 @@ impl Event {
             detail: None,
             rule: None,
             account_id: None,
+            session: None,
             request_id: None,
         }
     }

@@ -14,7 +14,7 @@ impl Gate {
     /// POST signs out, and nothing else does: an image on a page of somebody else is a GET. GET
     /// asks, or says that it is done; it never starts a login, and its address is the same for
     /// everybody, so no parameter can lead elsewhere.
-    pub(super) fn on_logout(&self, request: &Request, host: &Host<'_>) -> Step {
+    pub(super) fn on_logout(&self, request: &Request, host: &mut Host<'_>) -> Step {
         match request.method.as_str() {
             "GET" | "HEAD" => self.before_or_after_logout(request, host),
             "POST" if !is_intended(request, &self.config.public.origin, &[]) => {
@@ -27,18 +27,26 @@ impl Gate {
         }
     }
 
-    fn log_out(&self, request: &Request, host: &Host<'_>) -> Step {
+    fn log_out(&self, request: &Request, host: &mut Host<'_>) -> Step {
         let url = format!("{}{PREFIX}/logout", self.config.public.origin);
         let Ok(location) = HeaderValue::try_from(url) else {
             return Refusal::new(Reason::BadRequest).into_step(request, None);
         };
         let cookies = Cookies::read(&request.headers);
-        let signed_in = self.sessions.open(&cookies, host.now).ok();
+        let signed_in = self.session(&cookies, host).ok();
+        if let Some(signed_in) = &signed_in {
+            let session = &signed_in.session;
+            self.signed_out
+                .remember(&session.id, session.expires_at, host.now, host.shared);
+        }
         // What the browser kept of pages that needed a session goes with it.
         let response = Response::see_other(location)
             .with("clear-site-data", HeaderValue::fixed("\"cache\""))
             .with_cookies(&self.sessions.removals(&cookies));
         let event = Event {
+            session: signed_in
+                .as_ref()
+                .map(|signed_in| signed_in.session.id.clone()),
             account_id: signed_in.map(|signed_in| signed_in.session.identity.account_id.clone()),
             ..Event::new(EventKind::SignedOut).of(request)
         };
@@ -47,10 +55,7 @@ impl Gate {
 
     fn before_or_after_logout(&self, request: &Request, host: &Host<'_>) -> Step {
         let asker = Asker::from(request);
-        let is_signed_in = self
-            .sessions
-            .open(&Cookies::read(&request.headers), host.now)
-            .is_ok();
+        let is_signed_in = self.session(&Cookies::read(&request.headers), host).is_ok();
         let response = match asker.client {
             Client::Navigation => {
                 let (title, text, action) = match is_signed_in {

@@ -23,7 +23,7 @@ pub use step::{Pending, Step};
 
 use std::rc::Rc;
 
-use crate::config::Config;
+use crate::config::{Config, Problem};
 use crate::gate::client::RequestId;
 use crate::gate::intent::is_intended;
 use crate::gate::refusal::Refusal;
@@ -31,7 +31,7 @@ use crate::gate::renewal::Current;
 use crate::host::Host;
 use crate::http::{Cookies, Malformed, Request, RequestTarget, TargetError, Unreadable};
 use crate::policy::{Allow, Found, Rule};
-use crate::session::{Absence, Circuit, KeyRing, Renewals, SessionStore};
+use crate::session::{Absence, Circuit, KeyRing, Renewals, SessionStore, SignedIn, SignedOut};
 use crate::time::UnixTime;
 
 /// TRACE sends back the request as the service got it, with the injected token in it; CONNECT
@@ -56,6 +56,7 @@ pub struct Gate {
     config: Config,
     sessions: SessionStore,
     renewals: Renewals,
+    signed_out: SignedOut,
     circuit: Circuit,
 }
 
@@ -65,15 +66,50 @@ impl Gate {
     pub fn new(config: Config) -> Option<Rc<Self>> {
         let ring = KeyRing::new(&config.public.origin, &config.keys)?;
         let client_id = &config.bitbucket.client.id;
-        let sessions = SessionStore::new(ring, client_id, config.lifetimes);
+        let sessions = SessionStore::new(ring, client_id, config.lifetimes)
+            .with_revocations(config.revocations.clone());
+        let signed_out = SignedOut::new(&config.public.origin);
         let renewals = Renewals::new(&config.public.origin, client_id);
         let circuit = Circuit::new(&config.public.origin);
         Some(Rc::new(Self {
             config,
             sessions,
             renewals,
+            signed_out,
             circuit,
         }))
+    }
+
+    /// Refuses a configuration that goes back to keys from before the one that seals, which would
+    /// end every session since. What was seen lies in shared data, so a restart forgets it.
+    ///
+    /// # Errors
+    /// The [`Problem`] to report.
+    pub fn take_over_keys(&self, host: &mut Host<'_>) -> Result<(), Problem> {
+        let ring = self.sessions.ring();
+        let (since, kid) = ring.newest(host.now);
+        let key = format!("bitgate.keys.{}", self.config.public.origin);
+        let seen = host.shared.read(&key);
+        let seen = seen.as_ref().and_then(|(bytes, _)| {
+            let (since, kid) = std::str::from_utf8(bytes).ok()?.split_once(' ')?;
+            Some((UnixTime(since.parse().ok()?), kid))
+        });
+        if let Some((seen_since, seen_kid)) = seen
+            && seen_since > since
+            && !ring.has(seen_kid)
+        {
+            let expected =
+                format!("expected the key \"{seen_kid}\", which seals already, or a newer one");
+            return Err(Problem {
+                path: "session.keys".to_owned(),
+                message: format!("{expected}, but found older ones only"),
+            });
+        }
+        if seen.is_none_or(|(seen_since, _)| since > seen_since) {
+            let value = format!("{} {kid}", since.0);
+            host.shared.write(&key, value.as_bytes(), None);
+        }
+        Ok(())
     }
 
     /// Judges a request.
@@ -140,13 +176,10 @@ impl Gate {
             return Protected::Decided(self.refuse(request, named, Reason::WrongHost));
         }
         let cookies = Cookies::read(&request.headers);
-        let signed_in = match self.sessions.open(&cookies, host.now) {
+        let signed_in = match self.session(&cookies, host) {
             Ok(signed_in) => signed_in,
             Err(absence) => {
-                let reason = match absence {
-                    Absence::Expired => Reason::SessionExpired,
-                    Absence::Missing => Reason::NoSession,
-                };
+                let reason = Reason::from(absence);
                 return Protected::Decided(self.challenge(request, &cookies, reason, host));
             }
         };
@@ -194,6 +227,18 @@ impl Gate {
             Some("/logout") => self.on_logout(&request, host),
             Some("/session") => self.on_session(&request, host),
             Some(_) | None => self.refuse(&request, None, Reason::NotFound),
+        }
+    }
+
+    /// The live session that the cookies carry, and that was not signed out here.
+    fn session(&self, cookies: &Cookies<'_>, host: &Host<'_>) -> Result<Rc<SignedIn>, Absence> {
+        let signed_in = self.sessions.open(cookies, host.now)?;
+        match self
+            .signed_out
+            .has(&signed_in.session.id, host.now, host.shared)
+        {
+            true => Err(Absence::Revoked),
+            false => Ok(signed_in),
         }
     }
 

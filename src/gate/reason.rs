@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use crate::gate::Level;
+use crate::session::Absence;
 
 /// What is fixed about one reason.
 struct Facts {
@@ -119,6 +120,9 @@ reasons! {
     /// There was a session.
     SessionExpired: "session_expired", 401, Info, "Your session has ended",
         "Please sign in again.";
+    /// The session was signed out, or taken back by the configuration.
+    SessionRevoked: "session_revoked", 401, Info, "Your session was ended",
+        "Please sign in again.";
     /// The callback belongs to no login that this browser began.
     StateMismatch: "state_mismatch", 400, Warn, "This sign-in was not started here",
         "It was started in another browser, is already complete, or cookies are blocked. \
@@ -166,6 +170,16 @@ impl Reason {
     #[must_use]
     pub fn text(self) -> &'static str {
         self.facts().text
+    }
+}
+
+impl From<Absence> for Reason {
+    fn from(absence: Absence) -> Self {
+        match absence {
+            Absence::Expired => Self::SessionExpired,
+            Absence::Missing => Self::NoSession,
+            Absence::Revoked => Self::SessionRevoked,
+        }
     }
 }
 

@@ -151,6 +151,13 @@ impl Gate {
 
     /// What a response has to bring for a request that came while its session was being renewed.
     pub fn late_cookies(&self, watch: &Watch, host: &Host<'_>) -> Option<Vec<SetCookie>> {
+        // Who signed out meanwhile gets nothing back.
+        if self
+            .signed_out
+            .has(&watch.session_id, host.now, host.shared)
+        {
+            return Some(Vec::new());
+        }
         let ends_at = watch.grant_ends_at;
         match self
             .renewals
@@ -230,7 +237,7 @@ impl Renewal {
         let grant = &granted.grant;
         let sealed = gate
             .sessions
-            .seal_grant(&self.session_id, grant, host.random);
+            .seal_grant(&self.session_id, grant, host.now, host.random);
         let published = sealed.is_some_and(|sealed| {
             gate.renewals
                 .renewed(lease, &sealed, grant.expires_at, host.now, host.shared)
@@ -267,6 +274,7 @@ impl Renewal {
             reason,
             detail,
             account_id: Some(self.account_id.clone()),
+            session: Some(self.session_id.clone()),
             ..Event::new(event)
         }
     }

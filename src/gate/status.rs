@@ -32,7 +32,7 @@ impl Gate {
             Allow::SignedIn => {
                 let cookies = Cookies::read(&request.headers);
                 self.config.public.is_authority(&request.authority)
-                    && self.sessions.open(&cookies, host.now).is_ok()
+                    && self.session(&cookies, host).is_ok()
             }
         }
     }

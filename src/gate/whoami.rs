@@ -7,7 +7,6 @@ use crate::gate::{Event, EventKind, Gate, Reason, Step};
 use crate::host::Host;
 use crate::http::{Cookies, Request, Response};
 use crate::identity::Principal;
-use crate::session::Absence;
 
 impl Gate {
     /// Tells a page of the site who is signed in. A question moves no idle timeout, or a page that
@@ -18,13 +17,10 @@ impl Gate {
             return refusal.into_step(request, None);
         }
         let cookies = Cookies::read(&request.headers);
-        let signed_in = match self.sessions.open(&cookies, host.now) {
+        let signed_in = match self.session(&cookies, host) {
             Ok(signed_in) => signed_in,
             Err(absence) => {
-                let reason = match absence {
-                    Absence::Expired => Reason::SessionExpired,
-                    Absence::Missing => Reason::NoSession,
-                };
+                let reason = Reason::from(absence);
                 let refusal = Refusal::new(reason).with_login_url(self.login_url("/"));
                 return refusal.into_step(request, None);
             }

@@ -41,6 +41,7 @@ impl Session {
         &self,
         ring: &KeyRing,
         client_id: &str,
+        now: UnixTime,
         random: &mut dyn Random,
     ) -> Result<String, NoRandomness> {
         random.fill(&mut [0_u8; 32])?;
@@ -60,7 +61,7 @@ impl Session {
                 seen: self.seen_at.0,
             },
         };
-        let key = &ring.sealing().session;
+        let key = &ring.sealing(now).session;
         // It fails on a key of another size only, which the ring does not have.
         key.encrypt_with_options(claims, &EncryptionOptions::default())
             .map_err(|_| NoRandomness)

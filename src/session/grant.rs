@@ -144,6 +144,7 @@ impl Grant {
         &self,
         ring: &KeyRing,
         session_id: &str,
+        now: UnixTime,
         random: &mut dyn Random,
     ) -> Result<String, NotWritten> {
         let sealed = Sealed {
@@ -157,7 +158,7 @@ impl Grant {
         };
         // A structure of strings and numbers always serializes.
         let plain = Zeroizing::new(serde_json::to_vec(&sealed).map_err(|_| NotWritten::TooLarge)?);
-        Ok(ring.seal_box(place(session_id), &plain, random)?)
+        Ok(ring.seal_box(place(session_id), &plain, now, random)?)
     }
 }
 
@@ -245,7 +246,7 @@ mod tests {
             expires_at: UnixTime(9),
             lifetime: Seconds(60),
         };
-        let text = grant.seal(&ring, "s", &mut Ones).unwrap();
+        let text = grant.seal(&ring, "s", UnixTime(0), &mut Ones).unwrap();
         let cookies = cookies_of(&text, Seconds(60), &[]).unwrap();
         let lines = cookies.iter().filter_map(SetCookie::header_value);
         let pairs: Vec<String> = lines

@@ -8,11 +8,14 @@ use hmac_sha256::HKDF;
 use jwt_simple::prelude::A256KWKey;
 use zeroize::Zeroizing;
 
+use crate::time::UnixTime;
+
 /// A key of the configuration.
 #[derive(Clone)]
 pub struct SessionKey {
     kid: String,
     bytes: Zeroizing<[u8; 32]>,
+    not_before: Option<UnixTime>,
 }
 
 impl SessionKey {
@@ -24,7 +27,17 @@ impl SessionKey {
         valid.then(|| Self {
             kid: kid.to_owned(),
             bytes,
+            not_before: None,
         })
+    }
+
+    /// The same key, which opens at once and seals from `moment` on: by then every instance has it.
+    #[must_use]
+    pub fn not_before(self, moment: UnixTime) -> Self {
+        Self {
+            not_before: Some(moment),
+            ..self
+        }
     }
 
     /// Whether it has these bytes. Not in constant time: the configuration asks, nobody else.
@@ -73,6 +86,7 @@ impl Purpose {
 /// One key of the ring, with what is derived from it.
 pub(super) struct Keys {
     pub(super) kid: String,
+    not_before: UnixTime,
     pub(super) session: A256KWKey,
     grant: XChaCha20Poly1305,
     login: XChaCha20Poly1305,
@@ -97,6 +111,7 @@ impl Keys {
         let session = A256KWKey::from_bytes(derived("session").as_slice()).ok()?;
         Some(Self {
             kid: key.kid.clone(),
+            not_before: key.not_before.unwrap_or(UnixTime(0)),
             session: session.with_key_id(&key.kid),
             grant: cipher(Purpose::Grant)?,
             login: cipher(Purpose::Login)?,
@@ -113,7 +128,7 @@ impl Keys {
     }
 }
 
-/// All keys of one site: the first seals, every one opens.
+/// All keys of one site: every one opens, and the first in the list whose time has come seals.
 pub struct KeyRing {
     site: String,
     first: Keys,
@@ -140,14 +155,32 @@ impl KeyRing {
         &self.site
     }
 
-    pub(super) fn sealing(&self) -> &Keys {
-        &self.first
+    /// The first key whose time has come; before all of their times, the one that comes first.
+    pub(super) fn sealing(&self, now: UnixTime) -> &Keys {
+        let active = self.all().find(|keys| keys.not_before <= now);
+        let earliest = || self.all().min_by_key(|keys| keys.not_before);
+        active.or_else(earliest).unwrap_or(&self.first)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Keys> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+
+    /// The newest time that a key began to seal, and its kid, as of `now`.
+    #[must_use]
+    pub fn newest(&self, now: UnixTime) -> (UnixTime, &str) {
+        let keys = self.sealing(now);
+        (keys.not_before, &keys.kid)
+    }
+
+    /// Whether there is a key called `kid`.
+    #[must_use]
+    pub fn has(&self, kid: &str) -> bool {
+        self.named(kid).is_some()
     }
 
     pub(super) fn named(&self, kid: &str) -> Option<&Keys> {
-        std::iter::once(&self.first)
-            .chain(&self.others)
-            .find(|keys| keys.kid == kid)
+        self.all().find(|keys| keys.kid == kid)
     }
 }
 
@@ -172,6 +205,29 @@ mod tests {
         for kid in ["", "a.b", "a b", "a\nb", "\u{e9}", long.as_str()] {
             assert!(key(kid).is_none(), "{kid:?}");
         }
+    }
+
+    #[test]
+    fn the_first_key_whose_time_has_come_seals() {
+        let key = |kid: &str, byte| SessionKey::new(kid, Zeroizing::new([byte; 32])).unwrap();
+        let keys = [
+            key("next", 3).not_before(UnixTime(200)),
+            key("new", 2).not_before(UnixTime(100)),
+            key("old", 1),
+        ];
+        let ring = KeyRing::new("https://a.test", &keys).unwrap();
+        for (now, kid) in [
+            (0, "old"),
+            (99, "old"),
+            (100, "new"),
+            (199, "new"),
+            (200, "next"),
+        ] {
+            assert_eq!(ring.sealing(UnixTime(now)).kid, kid, "{now}");
+        }
+        // Without an old one the earliest seals, rather than none.
+        let ring = KeyRing::new("https://a.test", &keys[..2]).unwrap();
+        assert_eq!(ring.sealing(UnixTime(0)).kid, "new");
     }
 
     #[test]

@@ -72,6 +72,7 @@ impl PendingLogin {
         &self,
         ring: &KeyRing,
         cookie: &str,
+        now: UnixTime,
         random: &mut dyn Random,
     ) -> Result<String, NoRandomness> {
         let sealed = Sealed {
@@ -82,7 +83,7 @@ impl PendingLogin {
         };
         // A structure of strings and numbers always serializes.
         let plain = Zeroizing::new(serde_json::to_vec(&sealed).map_err(|_| NoRandomness)?);
-        ring.seal_box(place(cookie), &plain, random)
+        ring.seal_box(place(cookie), &plain, now, random)
     }
 }
 
@@ -135,7 +136,7 @@ impl<'r> PendingLogins<'r> {
         random: &mut dyn Random,
     ) -> Result<Vec<SetCookie>, NoRandomness> {
         let name = cookie_name(&login.state).ok_or(NoRandomness)?;
-        let value = login.seal(self.ring, &name, random)?;
+        let value = login.seal(self.ring, &name, self.now, random)?;
         let mut bytes = name.len().saturating_add(value.len());
         let mut kept = 1_usize;
         let mut set = vec![SetCookie::new(name, value, PendingLogin::MAX_AGE)];

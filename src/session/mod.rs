@@ -11,6 +11,7 @@ mod key_ring;
 mod login;
 mod renewal;
 mod returns;
+mod revocation;
 mod sealed_box;
 mod store;
 
@@ -21,7 +22,8 @@ pub use key_ring::{KeyRing, SessionKey};
 pub use login::{PendingLogin, PendingLogins};
 pub use renewal::{Failure, Lease, Renewals, Spot, Standing};
 pub use returns::Returns;
-pub use store::{Absence, Lifetimes, NotIssued, SessionStore, SignedIn};
+pub use revocation::{Revocations, SignedOut};
+pub use store::{Absence, Issued, Lifetimes, NotIssued, SessionStore, SignedIn};
 
 use crate::host::{NoRandomness, Random};
 use crate::identity::Identity;
@@ -120,7 +122,8 @@ mod tests {
                     cookie,
                     session_id: "",
                 };
-                ring.seal_box(place, text, &mut Counter(0)).unwrap()
+                ring.seal_box(place, text, UnixTime(0), &mut Counter(0))
+                    .unwrap()
             };
             let login = "__Host-bitgate-login.AAAAAAAA";
             let returns = "__Host-bitgate-returns";

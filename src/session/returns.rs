@@ -70,7 +70,7 @@ impl Returns {
             .chain([&now])
             .map(|time| time.0.to_string())
             .collect();
-        let text = ring.seal_box(PLACE, times.join(" ").as_bytes(), random)?;
+        let text = ring.seal_box(PLACE, times.join(" ").as_bytes(), now, random)?;
         Ok(SetCookie::new(NAME, text, SPAN))
     }
 

@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::host::{NoRandomness, Random};
 use crate::session::key_ring::{KeyRing, Purpose};
+use crate::time::UnixTime;
 
 const VERSION: &str = "1";
 const NONCE_BYTES: usize = 24;
@@ -46,14 +47,15 @@ impl Place<'_> {
 }
 
 impl KeyRing {
-    /// Seals `plain` with the first key.
+    /// Seals `plain` with the key that seals at `now`.
     pub(super) fn seal_box(
         &self,
         place: Place<'_>,
         plain: &[u8],
+        now: UnixTime,
         random: &mut dyn Random,
     ) -> Result<String, NoRandomness> {
-        let keys = self.sealing();
+        let keys = self.sealing(now);
         let mut nonce = [0_u8; NONCE_BYTES];
         random.fill(&mut nonce)?;
         let aad = place.additional_data(self.site(), &keys.kid);
@@ -127,7 +129,9 @@ mod tests {
     #[test]
     fn a_box_opens_only_where_it_belongs() {
         let ring = KeyRing::new("https://a.test", &[key("new", 1), key("old", 2)]).unwrap();
-        let text = ring.seal_box(PLACE, b"plain", &mut Counter(0)).unwrap();
+        let text = ring
+            .seal_box(PLACE, b"plain", UnixTime(0), &mut Counter(0))
+            .unwrap();
         assert_eq!(ring.open_box(PLACE, &text).unwrap().as_slice(), b"plain");
         let elsewhere = [
             Place {
@@ -157,11 +161,13 @@ mod tests {
     fn every_key_of_the_ring_opens_and_the_first_seals() {
         let before = KeyRing::new("https://a.test", &[key("old", 2)]).unwrap();
         let after = KeyRing::new("https://a.test", &[key("new", 1), key("old", 2)]).unwrap();
-        let text = before.seal_box(PLACE, b"plain", &mut Counter(0)).unwrap();
+        let text = before
+            .seal_box(PLACE, b"plain", UnixTime(0), &mut Counter(0))
+            .unwrap();
         assert!(after.open_box(PLACE, &text).is_some());
         assert!(
             after
-                .seal_box(PLACE, b"plain", &mut Counter(0))
+                .seal_box(PLACE, b"plain", UnixTime(0), &mut Counter(0))
                 .unwrap()
                 .starts_with("1.new.")
         );
@@ -171,7 +177,7 @@ mod tests {
     fn every_changed_character_and_every_cut_is_refused() {
         let ring = KeyRing::new("https://a.test", &[key("k", 1)]).unwrap();
         let text = ring
-            .seal_box(PLACE, b"some plain text", &mut Counter(0))
+            .seal_box(PLACE, b"some plain text", UnixTime(0), &mut Counter(0))
             .unwrap();
         for at in 0..text.len() {
             assert_eq!(ring.open_box(PLACE, text.split_at(at).0), None);

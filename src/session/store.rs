@@ -8,7 +8,9 @@ use crate::host::{NoRandomness, Random};
 use crate::http::{Cookies, SetCookie};
 use crate::session::cache::VerifiedSessions;
 use crate::session::grant::{NAMES as GRANT_NAMES, NotWritten, Parts, cookies_of, present_names};
-use crate::session::{CLOCK_SKEW_SECONDS, COOKIE_PREFIX, Grant, KeyRing, SESSION_COOKIE, Session};
+use crate::session::{
+    CLOCK_SKEW_SECONDS, COOKIE_PREFIX, Grant, KeyRing, Revocations, SESSION_COOKIE, Session,
+};
 use crate::time::{Seconds, UnixTime};
 
 /// How many cookies with our prefix are taken away. A browser of ours never has more; a stranger
@@ -46,8 +48,19 @@ pub enum Absence {
     /// There was one: it was idle for too long, too old, or its access token has ended and cannot
     /// be renewed.
     Expired,
+    /// It was taken back.
+    Revoked,
     /// No cookies of a session, or ones that do not open. An unreadable cookie is an absent one.
     Missing,
+}
+
+/// A session that begins.
+#[derive(Debug)]
+pub struct Issued {
+    /// Its id.
+    pub session_id: String,
+    /// What carries it.
+    pub cookies: Vec<SetCookie>,
 }
 
 /// Why a session cannot be written.
@@ -64,6 +77,7 @@ pub struct SessionStore {
     ring: KeyRing,
     client_id: String,
     lifetimes: Lifetimes,
+    revocations: Revocations,
     verified: RefCell<VerifiedSessions>,
 }
 
@@ -76,7 +90,17 @@ impl SessionStore {
             ring,
             client_id: client_id.to_owned(),
             lifetimes,
+            revocations: Revocations::default(),
             verified,
+        }
+    }
+
+    /// With sessions that were taken back.
+    #[must_use]
+    pub fn with_revocations(self, revocations: Revocations) -> Self {
+        Self {
+            revocations,
+            ..self
         }
     }
 
@@ -99,7 +123,10 @@ impl SessionStore {
             None => self.verify(token, &parts).ok_or(Absence::Missing)?,
         };
         signed_in.liveness(self.lifetimes, now)?;
-        Ok(signed_in)
+        match self.revocations.cover(&signed_in.session) {
+            true => Err(Absence::Revoked),
+            false => Ok(signed_in),
+        }
     }
 
     fn verify(&self, token: &str, parts: &Parts<'_>) -> Option<Rc<SignedIn>> {
@@ -129,7 +156,7 @@ impl SessionStore {
         present: &Cookies<'_>,
         now: UnixTime,
         random: &mut dyn Random,
-    ) -> Result<Vec<SetCookie>, NotIssued> {
+    ) -> Result<Issued, NotIssued> {
         let session = Session {
             id: Session::generate_id(random)?,
             identity,
@@ -138,11 +165,14 @@ impl SessionStore {
             seen_at: now,
         };
         let max_age = self.lifetimes.max_age;
-        let token = session.seal(&self.ring, &self.client_id, random)?;
+        let token = session.seal(&self.ring, &self.client_id, now, random)?;
         let mut cookies = vec![SetCookie::new(SESSION_COOKIE, token, max_age)];
-        let text = grant.seal(&self.ring, &session.id, random)?;
+        let text = grant.seal(&self.ring, &session.id, now, random)?;
         cookies.extend(cookies_of(&text, max_age, &present_names(present))?);
-        Ok(cookies)
+        Ok(Issued {
+            session_id: session.id,
+            cookies,
+        })
     }
 
     /// Seals the grant that follows the one of `session_id`. `None` without random bytes, or if it
@@ -151,9 +181,10 @@ impl SessionStore {
         &self,
         session_id: &str,
         grant: &Grant,
+        now: UnixTime,
         random: &mut dyn Random,
     ) -> Option<String> {
-        let text = grant.seal(&self.ring, session_id, random).ok()?;
+        let text = grant.seal(&self.ring, session_id, now, random).ok()?;
         cookies_of(&text, Seconds(0), &[]).ok()?;
         Some(text)
     }
@@ -213,7 +244,7 @@ impl SessionStore {
             seen_at: now,
             ..session.clone()
         };
-        let token = next.seal(&self.ring, &self.client_id, random).ok()?;
+        let token = next.seal(&self.ring, &self.client_id, now, random).ok()?;
         *successor = Some((now, token.clone()));
         Some(SetCookie::new(SESSION_COOKIE, token, remaining))
     }

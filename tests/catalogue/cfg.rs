@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::case::Case;
 use crate::support::example::Example;
+use crate::support::native_edge;
 
 const KEY: &str = "dGVzdC1vbmx5LXRlc3Qtb25seS10ZXN0LW9ubHktMDE=";
 
@@ -304,6 +305,45 @@ pub fn cases() -> Vec<Case> {
                 );
             }
         }),
+        Case::native("CFG-18", |_| {
+            let key = |kid: &str, number: u8| {
+                let key = format!(
+                    "dGVzdC1vbmx5LXRlc3Qtb25seS10ZXN0LW9ubHktM{}A=",
+                    char::from(b'A' + number)
+                );
+                json!({"kid": kid, "key": {"inline": key}})
+            };
+            let nine: Vec<Value> = (0..9)
+                .map(|number| key(&format!("k{number}"), number))
+                .collect();
+            refuses("session.keys", |config| {
+                config["session"]["keys"] = nine.clone().into()
+            });
+            refuses("session.keys", |config| {
+                config["session"]["keys"] = json!([])
+            });
+            refuses("session.keys[1].kid", |config| {
+                config["session"]["keys"] = json!([key("a", 1), key("a", 2)])
+            });
+            for moment in [
+                "tomorrow",
+                "2026-13-01T00:00:00Z",
+                "2026-11-24",
+                "1700000000",
+                "",
+            ] {
+                refuses("session.keys[0].not_before", |config| {
+                    config["session"]["keys"][0]["not_before"] = json!(moment)
+                });
+                refuses("revocations.everybody", |config| {
+                    config["revocations"] = json!({"everybody": moment})
+                });
+                refuses("revocations.accounts.a", |config| {
+                    config["revocations"] = json!({"accounts": {"a": moment}})
+                });
+            }
+            going_back_to_older_keys_is_refused();
+        }),
         Case::native("CFG-19", |_| {
             for section in ["client_secret", "key"] {
                 let problems = problems(|config| {
@@ -356,6 +396,38 @@ pub fn cases() -> Vec<Case> {
             }
         }),
     ]
+}
+
+fn going_back_to_older_keys_is_refused() {
+    use bitgate::gate::Gate;
+    use bitgate::host::Host;
+    use bitgate::time::UnixTime;
+    let gate = |keys: Value| {
+        let mut config = Example::read("demo.yaml").plugin();
+        config["session"]["keys"] = keys;
+        let config = Config::parse(config.to_string().as_bytes(), &environment).unwrap();
+        Gate::new(config).unwrap()
+    };
+    let old = json!({"kid": "old", "key": {"env": "BITGATE_SESSION_KEY"}});
+    let new = json!({
+        "kid": "new",
+        "key": {"inline": "bmV3LW5ldy1uZXctbmV3LW5ldy1uZXctbmV3LTAwMDI="},
+        "not_before": "2026-11-01T00:00:00Z",
+    });
+    let (mut random, mut shared) = native_edge::parts();
+    let mut host = Host {
+        now: UnixTime(1_800_000_000),
+        random: &mut random,
+        shared: &mut shared,
+    };
+    for keys in [json!([old]), json!([new, old]), json!([new])] {
+        assert_eq!(gate(keys).take_over_keys(&mut host), Ok(()));
+    }
+    let problem = gate(json!([old])).take_over_keys(&mut host).unwrap_err();
+    assert_eq!(problem.path, "session.keys");
+    assert!(problem.message.contains("\"new\""), "{problem}");
+    // With the key that seals it may come back, in any order.
+    assert_eq!(gate(json!([old, new])).take_over_keys(&mut host), Ok(()));
 }
 
 fn environment(name: &str) -> Option<String> {

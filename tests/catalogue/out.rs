@@ -83,6 +83,17 @@ pub fn cases() -> Vec<Case> {
                 assert!(lines.contains(&wanted.as_str()), "{name}: {lines:?}");
             }
         }),
+        Case::both("OUT-05", |world| {
+            let mut browser = ada(world);
+            let copy = browser.jar.clone();
+            browser.send(empty(post("/_bitgate/logout").header("origin", SITE)));
+            browser.jar = copy;
+            let answer = browser.open("/");
+            assert_eq!(
+                (answer.status().as_u16(), reason(&answer)),
+                (302, "session_revoked")
+            );
+        }),
         Case::both("OUT-06", |world| {
             for rd in [
                 "//evil.test",

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::case::{Case, ada, empty, get, reason, refused};
+use super::case::{Case, ada, empty, get, post, reason, refused};
 use crate::support::browser::{Jar, header};
 use crate::support::setup::Setup;
 use crate::support::world::{Kind, World};
@@ -260,6 +260,15 @@ pub fn cases() -> Vec<Case> {
                 .header("user-agent", "other")
                 .header("x-forwarded-for", "203.0.113.9");
             assert_eq!(world.send(empty(request)).status(), 200);
+        }),
+        Case::both("SESS-33", |world| {
+            let jar = ada(world).jar;
+            let request = post("/_bitgate/logout").header("cookie", jar.header());
+            assert_eq!(world.send(empty(request)).status(), 303);
+            for _ in 0..3 {
+                let request = get("/").header("cookie", jar.header());
+                refused(world, empty(request), 401, "session_revoked");
+            }
         }),
         Case::both("SESS-37", |world| {
             let mut seen = std::collections::BTreeSet::new();

@@ -22,4 +22,5 @@ mod login;
 mod outage;
 mod renewal;
 mod request;
+mod revocation;
 mod session;

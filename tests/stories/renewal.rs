@@ -270,3 +270,31 @@ story!(
         }
     }
 );
+
+story!(
+    a_large_upload_waits_for_a_renewal_and_arrives_whole,
+    short(),
+    |world| {
+        let mut browser = signed_in(world);
+        browser.world.advance(5_000);
+        browser.world.bitbucket().fail_next(Fault {
+            path: TOKEN.to_owned(),
+            times: 1,
+            response: FaultResponse::Slow(300),
+        });
+        let body: Vec<u8> = (0..10_485_760_u32)
+            .map(|number| (number % 251) as u8)
+            .collect();
+        let request = http::Request::post("/upload").header("sec-fetch-site", "same-origin");
+        assert_eq!(
+            browser.send(request.body(body.clone()).unwrap()).status(),
+            200
+        );
+        assert_eq!(renewals(browser.world), 1);
+        let upstream = browser.world.upstream();
+        assert!(
+            upstream.last_request().unwrap().body == body,
+            "not the same bytes"
+        );
+    }
+);

@@ -50,6 +50,11 @@ impl SharedData for Memory {
     }
 }
 
+/// What a core can ask of a host, with nothing remembered.
+pub fn parts() -> (impl Random, impl SharedData) {
+    (Seeded(1), Memory::default())
+}
+
 pub struct NativeEdge {
     gate: Rc<Gate>,
     random: Seeded,

@@ -68,7 +68,11 @@ impl World {
         let none = Cookies::read(&none);
         let grant = grant(self.now);
         let issued = store().issue(identity(), &grant, &none, self.now, &mut self.random);
-        let pairs: Vec<_> = issued.iter().flatten().map(pair_of).collect();
+        let pairs: Vec<_> = issued
+            .iter()
+            .flat_map(|issued| &issued.cookies)
+            .map(pair_of)
+            .collect();
         self.keep(&pairs, None, grant.expires_at);
     }
 

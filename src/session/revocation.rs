@@ -1,0 +1,241 @@
+//! Sessions that are taken back before they end.
+//!
+//! There is no store to delete them from. What every instance knows is the configuration, so not-before
+//! times stand there; and what one instance knows, a sign-out, lies in data that its workers
+//! share and that survives a reload of the VM.
+
+use std::collections::BTreeMap;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use hmac_sha256::HMAC;
+
+use crate::host::{SharedData, Version};
+use crate::session::Session;
+use crate::time::UnixTime;
+
+/// Sessions that began before a time are over.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Revocations {
+    /// Everybody's.
+    pub everybody: Option<UnixTime>,
+    /// Those of an account, by its id.
+    pub accounts: BTreeMap<String, UnixTime>,
+    /// One session, by its id as in the log.
+    pub sessions: BTreeMap<String, UnixTime>,
+}
+
+impl Revocations {
+    /// Whether the session is among them.
+    #[must_use]
+    pub fn cover(&self, session: &Session) -> bool {
+        let times = [
+            self.everybody.as_ref(),
+            self.accounts.get(&session.identity.account_id),
+            self.sessions.get(&session.id),
+        ];
+        times
+            .into_iter()
+            .flatten()
+            .any(|not_before| session.issued_at < *not_before)
+    }
+}
+
+/// The number of slots for sign-outs; one has less than 50 bytes.
+const SLOTS: u32 = 65_536;
+
+/// Among how many slots a sign-out finds its own.
+const PROBES: u32 = 4;
+
+/// How often one slot is tried when others write to it at the same time.
+const ATTEMPTS: u32 = 4;
+
+/// A version that no key has: the host counts up from 1.
+const NO_VERSION: Version = Version::MAX;
+
+/// The sessions that were signed out on this instance and could still live: a copy of their cookies
+/// is worth nothing here.
+#[derive(Debug)]
+pub struct SignedOut {
+    secret: [u8; 32],
+    prefix: String,
+    slots: u32,
+}
+
+impl SignedOut {
+    /// The sign-outs of `site`.
+    #[must_use]
+    pub fn new(site: &str) -> Self {
+        Self::with_slots(site, SLOTS)
+    }
+
+    fn with_slots(site: &str, slots: u32) -> Self {
+        let secret = HMAC::mac(site, "bitgate sign-out v1");
+        let label = HMAC::mac("label", secret);
+        let label = URL_SAFE_NO_PAD.encode(label.get(..6).unwrap_or_default());
+        Self {
+            secret,
+            prefix: format!("bitgate.out.{label}"),
+            slots,
+        }
+    }
+
+    fn place(&self, session_id: &str) -> (String, impl Iterator<Item = String> + '_) {
+        let mac = HMAC::mac(session_id, self.secret);
+        let (head, rest) = mac.split_at_checked(4).unwrap_or_default();
+        let start = head.iter().fold(0_u32, |number, byte| {
+            number.wrapping_shl(8) | u32::from(*byte)
+        });
+        let name = URL_SAFE_NO_PAD.encode(rest.get(..16).unwrap_or_default());
+        let keys = (0..PROBES).map(move |probe| {
+            let index = start.wrapping_add(probe).checked_rem(self.slots);
+            format!("{}.{}", self.prefix, index.unwrap_or(0))
+        });
+        (name, keys)
+    }
+
+    /// Whether the session was signed out here. Most often one look at a key that was never
+    /// written, which is the cheapest question there is.
+    pub fn has(&self, session_id: &str, now: UnixTime, shared: &dyn SharedData) -> bool {
+        let (name, keys) = self.place(session_id);
+        for key in keys {
+            let Some((bytes, _)) = shared.read(&key) else {
+                return false;
+            };
+            if read(&bytes).is_some_and(|(found, until)| found == name && now < until) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Remembers the session until it would have ended. If all its slots are needed, the one
+    /// that is needed for the shortest time is given up.
+    pub fn remember(
+        &self,
+        session_id: &str,
+        until: UnixTime,
+        now: UnixTime,
+        shared: &mut dyn SharedData,
+    ) {
+        let record = |name: &str| format!("{name} {}", until.0).into_bytes();
+        for _ in 0..ATTEMPTS {
+            let (name, keys) = self.place(session_id);
+            let mut best: Option<(UnixTime, String, Version)> = None;
+            for key in keys {
+                let found = shared.read(&key);
+                let (end, version) = match &found {
+                    None => (UnixTime(0), NO_VERSION),
+                    Some((bytes, version)) => match read(bytes) {
+                        Some((_, end)) if now < end => (end, *version),
+                        Some(_) | None => (UnixTime(0), *version),
+                    },
+                };
+                let is_better = best.as_ref().is_none_or(|(least, _, _)| end < *least);
+                if is_better {
+                    best = Some((end, key, version));
+                }
+                if found.is_none() {
+                    break;
+                }
+            }
+            let Some((_, key, version)) = best else {
+                return;
+            };
+            if shared.write(&key, &record(&name), Some(version)) {
+                return;
+            }
+        }
+    }
+}
+
+fn read(bytes: &[u8]) -> Option<(&str, UnixTime)> {
+    let (name, until) = std::str::from_utf8(bytes).ok()?.split_once(' ')?;
+    Some((name, UnixTime(until.parse().ok()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::identity::Identity;
+
+    #[derive(Debug, Default)]
+    struct Memory(HashMap<String, (Vec<u8>, Version)>);
+
+    impl SharedData for Memory {
+        fn read(&self, key: &str) -> Option<(Vec<u8>, Version)> {
+            self.0.get(key).cloned()
+        }
+
+        fn write(&mut self, key: &str, value: &[u8], expected: Option<Version>) -> bool {
+            let version = self.0.get(key).map_or(0, |(_, version)| *version);
+            if version != 0 && expected.is_some_and(|expected| expected != version) {
+                return false;
+            }
+            let next = version.checked_add(1).unwrap();
+            self.0.insert(key.to_owned(), (value.to_vec(), next));
+            true
+        }
+    }
+
+    #[test]
+    fn sessions_that_began_before_the_time_are_over() {
+        let session = |id: &str, account: &str, issued_at| Session {
+            id: id.to_owned(),
+            identity: Identity {
+                account_id: account.to_owned(),
+                email: None,
+                nickname: None,
+            },
+            issued_at: UnixTime(issued_at),
+            expires_at: UnixTime(9_999),
+            seen_at: UnixTime(issued_at),
+        };
+        let revocations = Revocations {
+            everybody: Some(UnixTime(100)),
+            accounts: BTreeMap::from([("ada".to_owned(), UnixTime(200))]),
+            sessions: BTreeMap::from([("s1".to_owned(), UnixTime(300))]),
+        };
+        for (id, account, issued_at, expected) in [
+            ("s", "grace", 99, true),
+            ("s", "grace", 100, false),
+            ("s", "ada", 199, true),
+            ("s", "ada", 200, false),
+            ("s1", "grace", 299, true),
+            ("s1", "grace", 300, false),
+        ] {
+            let covered = revocations.cover(&session(id, account, issued_at));
+            assert_eq!(covered, expected, "{id} {account} {issued_at}");
+        }
+        assert!(!Revocations::default().cover(&session("s", "a", 0)));
+    }
+
+    #[test]
+    fn a_sign_out_is_remembered_until_the_session_would_have_ended() {
+        let (out, mut memory) = (SignedOut::new("https://a.test"), Memory::default());
+        assert!(!out.has("s", UnixTime(1), &memory));
+        out.remember("s", UnixTime(100), UnixTime(1), &mut memory);
+        assert!(out.has("s", UnixTime(99), &memory));
+        assert!(!out.has("s", UnixTime(100), &memory));
+        assert!(!out.has("t", UnixTime(1), &memory));
+        assert!(!memory.0.keys().any(|key| key.contains('s') && key == "s"));
+    }
+
+    #[test]
+    fn sign_outs_stay_bounded_far_beyond_the_bound() {
+        let (out, mut memory) = (
+            SignedOut::with_slots("https://a.test", 64),
+            Memory::default(),
+        );
+        for number in 0..5_000_u64 {
+            let until = UnixTime(1_000_u64.saturating_add(number));
+            out.remember(&format!("s{number}"), until, UnixTime(1), &mut memory);
+            assert!(
+                out.has(&format!("s{number}"), UnixTime(1), &memory),
+                "the newest is known"
+            );
+        }
+        assert!(memory.0.len() <= 64);
+    }
+}
