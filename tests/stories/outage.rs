@@ -188,18 +188,33 @@ fn outcome(world: &mut World, path: &str, response: FaultResponse) -> String {
     outcome
 }
 
-// `docs/faults.md` is what this story finds. With `BITGATE_BLESS` set it is written.
+/// `docs/faults.md` is what the stories find. With `BITGATE_BLESS` set it is written.
+fn same_as_documented(section: &str, table: &str) {
+    let path = root().join("docs/faults.md");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (begin, end) = (format!("<!-- {section} -->\n"), "<!-- end -->");
+    let (head, rest) = text.split_once(&begin).unwrap();
+    let (found, tail) = rest.split_once(end).unwrap();
+    if std::env::var_os("BITGATE_BLESS").is_some() {
+        std::fs::write(&path, format!("{head}{begin}{table}{end}{tail}")).unwrap();
+    } else {
+        assert_eq!(
+            found, table,
+            "docs/faults.md: set BITGATE_BLESS=1 to write it"
+        );
+    }
+}
+
 story!(
     every_fault_at_sign_in_has_its_outcome,
     Setup {
-        config: |config| {
-            config["bitbucket"]["web"]["timeout"] = json!("1s");
-            config["bitbucket"]["api"]["timeout"] = json!("1s");
-        },
+        config: one_second,
         ..Setup::default()
     },
     |world| {
-        let mut table = String::new();
+        let mut table =
+            "| Fault | Token endpoint | `/2.0/user` | `/2.0/user/emails` |\n|---|---|---|---|\n"
+                .to_owned();
         for (name, calls) in faults() {
             let outcomes = calls.map(|(path, response)| outcome(world, path, response));
             table.push_str(&format!("| {name} | {} |\n", outcomes.join(" | ")));
@@ -209,20 +224,60 @@ story!(
         let mut browser = world.browser();
         assert_eq!(browser.sign_in("/wanted", &ada).status(), 302);
         assert_eq!(browser.open("/wanted").status(), 200);
-
-        let path = root().join("docs/faults.md");
-        let text = std::fs::read_to_string(&path).unwrap();
-        let (head, found) = text.split_once("|---|---|---|---|\n").unwrap();
-        if std::env::var_os("BITGATE_BLESS").is_some() {
-            std::fs::write(&path, format!("{head}|---|---|---|---|\n{table}")).unwrap();
-        } else {
-            assert_eq!(
-                found, table,
-                "docs/faults.md: set BITGATE_BLESS=1 to write it"
-            );
-        }
+        same_as_documented("sign-in", &table);
     }
 );
+
+story!(
+    every_fault_at_renewal_has_its_outcome,
+    Setup {
+        config: one_second,
+        bitbucket: |settings| settings.access_lifetime = 1_000,
+        ..Setup::with_clock()
+    },
+    |world| {
+        let mut table =
+            "| Fault | Token still good | Token over | Half a minute later |\n|---|---|---|---|\n"
+                .to_owned();
+        let ada = world.person("ada");
+        for (name, [(path, response), _, _]) in faults() {
+            let mut browser = world.browser();
+            assert_eq!(browser.sign_in("/", &ada).status(), 302);
+            let mut outcomes = Vec::new();
+            for (seconds, is_fault) in [(810, true), (31, false), (2_000, true), (31, false)] {
+                browser.world.advance(seconds);
+                if is_fault {
+                    browser.world.bitbucket().fail_next(Fault {
+                        path: path.to_owned(),
+                        times: 1,
+                        response: response.clone(),
+                    });
+                }
+                let answer = browser.fetch("/");
+                outcomes.push(match header(&answer, "x-bitgate-reason") {
+                    "" => {
+                        assert_eq!(answer.status(), 200, "{name}");
+                        "goes on".to_owned()
+                    }
+                    reason => format!("{} {reason}", answer.status().as_u16()),
+                });
+                assert!(answer.headers().get("x-evil").is_none());
+            }
+            assert_eq!(outcomes[1], "goes on", "{name}");
+            table.push_str(&format!(
+                "| {name} | {} | {} | {} |\n",
+                outcomes[0], outcomes[2], outcomes[3]
+            ));
+        }
+        same_as_documented("renewal", &table);
+    }
+);
+
+fn one_second(config: &mut serde_json::Value) {
+    config["bitbucket"]["web"]["timeout"] = json!("1s");
+    config["bitbucket"]["api"]["timeout"] = json!("1s");
+    config["session"]["idle_timeout"] = json!("12h");
+}
 
 story!(
     what_is_down_is_said_and_nobody_loops,
