@@ -52,7 +52,7 @@ fn envoy_says_every_problem_of_a_bad_configuration() {
     assert!(!output.status.success(), "{text}");
     let wanted = [
         r#"rules[2].match.path: expected a path starting with "/", but found "reports/*""#,
-        r#"session.max_age: expected a duration such as "90s", "30m", "12h" or "7d" from 1s to 2592000s, but found "soon""#,
+        r#"session.max_age: expected a duration such as "90s", "30m", "12h" or "7d" from 60s to 2592000s, but found "soon""#,
     ];
     for line in wanted {
         let found = text

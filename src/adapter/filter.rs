@@ -46,6 +46,11 @@ impl HttpContext for Filter {
         self.stream.on_request(fields)
     }
 
+    fn on_http_request_trailers(&mut self, _: usize) -> Action {
+        self.stream.on_trailers();
+        Action::Continue
+    }
+
     fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
         self.stream.on_response()
     }

@@ -30,6 +30,16 @@ pub(super) fn request_fields() -> Vec<(String, Vec<u8>)> {
     host::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default()
 }
 
+/// Takes away request trailers whose names `is_ours` says are: an upstream may read them as header
+/// fields.
+pub(super) fn strip_trailers(is_ours: impl Fn(&str) -> bool) {
+    const MAP: MapType = MapType::HttpRequestTrailers;
+    let fields = Headers::new(host::get_map_bytes(MAP).unwrap_or_default());
+    for (name, _) in fields.iter().filter(|(name, _)| is_ours(name)) {
+        let _ = host::remove_map_value(MAP, name);
+    }
+}
+
 pub(super) fn edit_request(remove: &[String], set: &[(String, Vec<u8>)]) {
     const MAP: MapType = MapType::HttpRequestHeaders;
     for name in remove {
@@ -66,6 +76,12 @@ pub(super) fn add_cookies(cookies: &[SetCookie]) {
 
 fn add_set_cookies(cookies: &[SetCookie]) {
     const MAP: MapType = MapType::HttpResponseHeaders;
+    if !cookies.is_empty() {
+        // What is said to one kind of cache alone would win (RFC 9213 section 2.2).
+        for name in ["cdn-cache-control", "surrogate-control"] {
+            let _ = host::remove_map_value(MAP, name);
+        }
+    }
     for value in cookies.iter().filter_map(SetCookie::header_value) {
         let _ = host::add_map_value_bytes(MAP, "set-cookie", value.as_str().as_bytes());
     }

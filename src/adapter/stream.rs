@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use log::{debug, info, warn};
 use proxy_wasm::types::Action;
@@ -12,6 +13,10 @@ use crate::adapter::local_response;
 use crate::adapter::worker::Worker;
 use crate::gate::{Event, Forward, Level, Pending, ResponsePlan, Step, Waiting, unconfigured};
 use crate::http::{Reply, Request};
+
+/// A response that took longer brings no cookie: the person may have signed out since, or signed in
+/// as somebody else, and an old cookie would take the place of the new one.
+const STALE: Duration = Duration::from_secs(5);
 
 /// Where the request is.
 enum State {
@@ -25,6 +30,7 @@ enum State {
     Forwarded {
         response: ResponsePlan,
         ticket: Option<Ticket>,
+        at: Duration,
     },
     /// We answered it.
     Answered,
@@ -101,12 +107,27 @@ impl Stream {
         }
     }
 
+    pub(super) fn on_trailers(&self) {
+        if let Some(gate) = self.worker.gate() {
+            hostcalls::strip_trailers(|name| gate.manages(name));
+        }
+    }
+
     pub(super) fn on_response(self: &Rc<Self>) -> Action {
         // It also runs for answers of our own, which are complete.
         let state = self.state.borrow();
-        let State::Forwarded { response, ticket } = &*state else {
+        let State::Forwarded {
+            response,
+            ticket,
+            at,
+        } = &*state
+        else {
             return Action::Continue;
         };
+        if hostcalls::uptime().saturating_sub(*at) > STALE {
+            hostcalls::edit_response(&response.without_cookies());
+            return Action::Continue;
+        }
         hostcalls::edit_response(response);
         if response.watch.is_none() {
             return Action::Continue;
@@ -187,7 +208,12 @@ impl Stream {
         let ticket = jobs
             .zip(renewal)
             .and_then(|(jobs, renewal)| jobs.submit(*renewal));
-        self.state.replace(State::Forwarded { response, ticket });
+        let at = hostcalls::uptime();
+        self.state.replace(State::Forwarded {
+            response,
+            ticket,
+            at,
+        });
         Action::Continue
     }
 

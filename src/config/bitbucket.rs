@@ -118,7 +118,11 @@ impl Reader<'_> {
 
     /// The site's own kind of host decides: people elsewhere can't be sent to an address of this
     /// machine, and a certificate names no address.
-    fn provider_url(&self, node: &Node<'_>, is_loopback: bool) -> Option<(&'static str, String)> {
+    pub(super) fn provider_url(
+        &self,
+        node: &Node<'_>,
+        is_loopback: bool,
+    ) -> Option<(&'static str, String)> {
         let (scheme, authority) = self.endpoint_url(node)?;
         let host = authority
             .rsplit_once(':')

@@ -37,32 +37,57 @@ const DEFAULTS: [(&str, Fact); 5] = [
 ];
 
 /// Headers with a meaning of their own: to routing, to Envoy, or to the credential.
-const RESERVED: [&str; 22] = [
+const RESERVED: [&str; 35] = [
+    "accept",
     "authorization",
+    "baggage",
+    "cache-control",
     "connection",
-    "content-length",
-    "content-type",
+    "date",
+    "early-data",
+    "git-protocol",
     "cookie",
     "expect",
     "forwarded",
     "host",
+    "http2-settings",
     "keep-alive",
     "origin",
+    "priority",
+    "purpose",
     "range",
     "referer",
+    "set-cookie",
     "te",
+    "traceparent",
+    "tracestate",
     "trailer",
     "transfer-encoding",
     "upgrade",
+    "user-agent",
     "via",
     "x-forwarded-for",
     "x-forwarded-host",
     "x-forwarded-port",
     "x-forwarded-proto",
+    "x-http-method-override",
+    "x-real-ip",
     "x-request-id",
 ];
 
-const RESERVED_PREFIXES: [&str; 4] = ["x-envoy-", "proxy-", "sec-", "access-control-"];
+const RESERVED_PREFIXES: [&str; 11] = [
+    "accept-",
+    "access-control-",
+    "content-",
+    "grpc-",
+    "if-",
+    "proxy-",
+    "sec-",
+    "x-envoy-",
+    "x-forwarded-client-",
+    "x-original-",
+    "x-rewrite-",
+];
 
 /// Header names and what they say.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -144,7 +144,7 @@ impl Reader<'_> {
         };
         let rules = self
             .required(&root, "rules")
-            .and_then(|node| self.rules(&node));
+            .and_then(|node| self.rules(&node, is_loopback));
         let (keys, lifetimes) = session?;
         Some(Config {
             public: public?,

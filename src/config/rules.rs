@@ -1,6 +1,9 @@
 //! The section `rules`.
 
+use std::collections::BTreeMap;
+
 use crate::config::reader::{Node, Reader, quoted};
+use crate::http::NEVER;
 use crate::policy::{Allow, Inject, PathTemplate, Rule, Tail};
 
 const ALLOW: [(&str, Allow); 3] = [
@@ -31,19 +34,44 @@ impl Reader<'_> {
         self.word(&allow, &words)
     }
 
-    pub(super) fn rules(&self, node: &Node<'_>) -> Option<Vec<Rule>> {
+    pub(super) fn rules(&self, node: &Node<'_>, is_loopback: bool) -> Option<Vec<Rule>> {
         let mut rules = Vec::new();
         let mut complete = true;
-        for item in self.list(node)? {
-            match self.rule(&item) {
-                Some(rule) => rules.push(rule),
-                None => complete = false,
+        // What the rules so far match whole, whatever the method: "/a/" for "/a/**".
+        let mut taken: BTreeMap<String, usize> = BTreeMap::new();
+        for (index, item) in self.list(node)?.iter().enumerate() {
+            let Some(rule) = self.rule(item, is_loopback) else {
+                complete = false;
+                continue;
+            };
+            self.reachable(item, &rule, &taken);
+            if rule.methods.is_none() {
+                let folders = rule.paths.iter().filter_map(PathTemplate::folder);
+                taken.extend(folders.map(|folder| (folder, index)));
             }
+            rules.push(rule);
         }
         complete.then_some(rules)
     }
 
-    fn rule(&self, node: &Node<'_>) -> Option<Rule> {
+    /// A rule that no request reaches says something that does not hold: that a folder is closed,
+    /// say, behind a rule that opens the whole site.
+    fn reachable(&self, node: &Node<'_>, rule: &Rule, taken: &BTreeMap<String, usize>) {
+        let behind = |template: &PathTemplate| {
+            let path = template.literal_prefix();
+            let ends = path.match_indices('/').map(|(at, _)| at.saturating_add(1));
+            ends.filter_map(|end| taken.get(path.get(..end)?)).min()
+        };
+        let all: Option<Vec<&usize>> = rule.paths.iter().map(behind).collect();
+        if let Some(index) = all.and_then(|all| all.into_iter().min().copied()) {
+            let path = node.path_of("match");
+            let expected = "expected a rule that some request can reach";
+            let found = format!("one behind rules[{index}], which matches all of it");
+            self.wrong(&path, expected, &found);
+        }
+    }
+
+    fn rule(&self, node: &Node<'_>, is_loopback: bool) -> Option<Rule> {
         let section = self.object(node, &["name", "match", "allow", "inject", "origins"])?;
         let name = match section.member("name") {
             Some(node) => self.rule_name(&node).map(Some),
@@ -60,7 +88,7 @@ impl Reader<'_> {
             None => Some(Inject::default()),
         };
         let origins = match section.member("origins") {
-            Some(node) => self.origins(&node),
+            Some(node) => self.origins(&node, is_loopback),
             None => Some(Vec::new()),
         };
         if allow == Some(Allow::Public) {
@@ -89,7 +117,7 @@ impl Reader<'_> {
             self.wrong(&section.path_of("origins"), expected, "some");
         }
         let is_whole_site = |matched: &Match| {
-            matched.methods.is_none() && matched.paths.iter().any(PathTemplate::matches_everything)
+            matched.methods.is_none() && matched.paths.iter().any(PathTemplate::is_whole_site)
         };
         if matched.is_some_and(is_whole_site) {
             let expected = "expected the paths that are public, or methods";
@@ -98,12 +126,12 @@ impl Reader<'_> {
     }
 
     /// Origins in the form that browsers send: RFC 6454 section 6.2.
-    fn origins(&self, node: &Node<'_>) -> Option<Vec<String>> {
+    fn origins(&self, node: &Node<'_>, is_loopback: bool) -> Option<Vec<String>> {
         let items = self.list(node)?;
         let origins: Vec<_> = items
             .iter()
             .map(|item| {
-                let (scheme, authority) = self.endpoint_url(item)?;
+                let (scheme, authority) = self.provider_url(item, is_loopback)?;
                 Some(format!("{scheme}://{authority}"))
             })
             .collect();
@@ -187,8 +215,16 @@ impl Reader<'_> {
         for item in self.list(node)? {
             let name = self.string(&item)?;
             let is_method = |b: u8| b.is_ascii_uppercase() || b == b'-';
-            if name.is_empty() || !name.bytes().all(is_method) {
-                self.wrong(&item.path, "expected a method in upper case", &quoted(name));
+            let is_known = (1..=32).contains(&name.len()) && name.bytes().all(is_method);
+            if !is_known {
+                let expected = "expected a method of capital letters and \"-\"";
+                self.wrong(&item.path, expected, &quoted(name));
+            } else if NEVER.contains(&name) {
+                self.wrong(
+                    &item.path,
+                    "expected a method that is passed on",
+                    &quoted(name),
+                );
             }
             methods.push(name.to_owned());
         }

@@ -18,6 +18,9 @@ const IDLE_TIMEOUT: Seconds = Seconds::from_hours(1);
 /// Each is tried by its name, so this is no matter of speed but of order.
 const MAX_KEYS: usize = 8;
 
+/// Less is no session: it would end while its page loads.
+const SHORTEST: Seconds = Seconds(60);
+
 /// A month: longer sessions are stored credentials by another name.
 const LONGEST: Seconds = Seconds::from_hours(30 * 24);
 
@@ -32,7 +35,7 @@ impl Reader<'_> {
             .required(&section, "keys")
             .and_then(|node| self.keys(&node, inline_allowed));
         let lifetime = |name, default| match section.member(name) {
-            Some(node) => self.duration(&node, Seconds(1), LONGEST),
+            Some(node) => self.duration(&node, SHORTEST, LONGEST),
             None => Some(default),
         };
         let max_age = lifetime("max_age", MAX_AGE);

@@ -163,7 +163,7 @@ impl Gate {
         };
         let ring = self.sessions.ring();
         set.extend(PendingLogins::new(ring, host.now).remove(&cookies, &login.state));
-        let returns = Returns::read(ring, &cookies, host.now);
+        let returns = Returns::read(ring, &cookies);
         set.extend(returns.count(ring, host.now, host.random).ok());
         // The path was visible ASCII when it was sealed.
         let url = format!("{}{}", self.config.public.origin, login.return_to);

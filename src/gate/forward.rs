@@ -56,11 +56,24 @@ impl ResponsePlan {
         }
     }
 
+    /// The same without cookies of ours.
+    #[must_use]
+    pub fn without_cookies(&self) -> Self {
+        Self {
+            audience: self.audience,
+            ..Self::default()
+        }
+    }
+
     /// Whether a `Set-Cookie` of the upstream may pass. None of ours does: the service could plant
     /// the session of somebody else.
     #[must_use]
     pub fn lets_through(set_cookie: &[u8]) -> bool {
-        let name = set_cookie.trim_ascii_start();
+        // Some browsers keep a cookie without a name, and send its value where a name would stand.
+        let mut name = set_cookie.trim_ascii_start();
+        while let Some(rest) = name.strip_prefix(b"=") {
+            name = rest.trim_ascii_start();
+        }
         !name
             .get(..COOKIE_PREFIX.len())
             .is_some_and(|head| head.eq_ignore_ascii_case(COOKIE_PREFIX.as_bytes()))
@@ -68,6 +81,12 @@ impl ResponsePlan {
 }
 
 impl Gate {
+    /// Whether a client may not say this, as a header field or as a trailer.
+    #[must_use]
+    pub fn manages(&self, name: &str) -> bool {
+        name == "cookie" || self.config.identity_headers.manages(name)
+    }
+
     /// Takes away what only we may say: our headers in every spelling, and our cookies, which are
     /// nobody else's business.
     pub(super) fn forward(&self, request: &Request, cookies: &Cookies<'_>) -> Forward {
@@ -151,6 +170,8 @@ mod tests {
             b"__host-BITGATE-grant=x",
             b" __Host-bitgate-login.a=x",
             b"__Host-bitgate",
+            b"=__Host-bitgate=x",
+            b" = =__Host-bitgate=x",
         ] {
             assert!(!ResponsePlan::lets_through(line));
         }

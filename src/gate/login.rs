@@ -34,7 +34,7 @@ impl Gate {
     ) -> Step {
         let return_to = return_to(&request.target);
         if Asker::from(request).client == Client::Navigation {
-            let returns = Returns::read(self.sessions.ring(), cookies, host.now);
+            let returns = Returns::read(self.sessions.ring(), cookies);
             if returns.are_a_loop() {
                 return looped(request, cookies, return_to);
             }

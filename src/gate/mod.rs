@@ -29,14 +29,10 @@ use crate::gate::intent::is_intended;
 use crate::gate::refusal::Refusal;
 use crate::gate::renewal::Current;
 use crate::host::Host;
-use crate::http::{Cookies, Malformed, Request, RequestTarget, TargetError, Unreadable};
+use crate::http::{Cookies, Malformed, NEVER, Request, RequestTarget, TargetError, Unreadable};
 use crate::policy::{Allow, Found, Rule};
 use crate::session::{Absence, Circuit, KeyRing, Renewals, SessionStore, SignedIn, SignedOut};
 use crate::time::UnixTime;
-
-/// TRACE sends back the request as the service got it, with the injected token in it; CONNECT
-/// asks for a tunnel.
-const NEVER: [&str; 3] = ["CONNECT", "TRACE", "TRACK"];
 
 /// Everything below it is ours and never reaches the upstream.
 const PREFIX: &str = "/_bitgate";

@@ -9,7 +9,7 @@ mod value;
 
 pub use call::{Call, Reply};
 pub use cookie::{Cookies, MAX_COOKIE_BYTES, SetCookie};
-pub use request::{Headers, Malformed, Request, Unreadable};
+pub use request::{Headers, Malformed, NEVER, Request, Unreadable};
 pub use response::{GrpcWeb, Response};
 pub use target::{RequestTarget, TargetError};
 pub use value::{HeaderValue, NotAHeaderValue};

@@ -81,6 +81,10 @@ pub struct Unreadable {
     pub headers: Headers,
 }
 
+/// Methods that are never passed on: TRACE sends back the request as the service got it, with the
+/// injected token in it; CONNECT asks for a tunnel.
+pub const NEVER: [&str; 3] = ["CONNECT", "TRACE", "TRACK"];
+
 /// Why a request cannot be judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {

@@ -153,8 +153,11 @@ fn normalize(raw: &str) -> Result<(String, Option<TargetError>), TargetError> {
             octet if octet.is_ascii_alphanumeric() => path.push(char::from(octet)),
             octet => path.push_str(&format!("%{octet:02X}")),
         }
-        if octet == b'/' {
-            ambiguity = ambiguity.or(Some(TargetError::EncodedSlash));
+        match octet {
+            b'/' => ambiguity = ambiguity.or(Some(TargetError::EncodedSlash)),
+            // Some servers decode first and cut then (CVE-2020-13933).
+            b';' => ambiguity = Some(TargetError::Parameter),
+            _ => {}
         }
         octets.push(octet);
     }
@@ -179,9 +182,15 @@ fn check_segments(path: &str) -> Result<(), TargetError> {
     }
 }
 
-/// As it stands; with parameters cut off; with `%2F` as a separator; and both, in either order.
+/// As it stands; with parameters cut off, from each segment or all that follows; with `%2F` as a
+/// separator; and both, in either order.
 fn readings(path: &str) -> Vec<String> {
+    let path = &path.replace("%3B", ";");
     let separated = |path: &str| path.replace("%2F", "/");
+    let cut_short = |path: &str| match path.split_once(';') {
+        Some((head, _)) => head.to_owned(),
+        None => path.to_owned(),
+    };
     let cut = |path: &str| {
         let names = path
             .split('/')
@@ -197,6 +206,9 @@ fn readings(path: &str) -> Vec<String> {
         separated(path),
         cut(&separated(path)),
         separated(&cut(path)),
+        cut_short(path),
+        cut_short(&separated(path)),
+        separated(&cut_short(path)),
     ]
 }
 
@@ -302,7 +314,7 @@ mod tests {
             (b"/a/b%2F", Some(EncodedSlash)),
             (b"/health;jsessionid=1", Some(Parameter)),
             (b"/a;b%2fc", Some(Parameter)),
-            (b"/a%3Bb", None),
+            (b"/a%3Bb", Some(Parameter)),
             (b"/a?b=%2f;", None),
         ] {
             assert_eq!(parse(raw).ambiguity(), ambiguity);
@@ -314,7 +326,10 @@ mod tests {
                 "/a%2Fb/d",
                 "/a/b;x/c/d",
                 "/a/b/c/d",
-                "/a/b/d"
+                "/a/b/d",
+                "/a%2Fb",
+                "/a/b",
+                "/a/b"
             ]
         );
         assert_eq!(parse(b"/a").readings(), ["/a"]);

@@ -100,10 +100,33 @@ impl PathTemplate {
         self.open_ended
     }
 
-    /// Whether it matches every path.
+    /// Whether it names no place of the site: `/**`, and `/{a}/**` too.
     #[must_use]
-    pub fn matches_everything(&self) -> bool {
-        self.open_ended && self.segments.is_empty()
+    pub fn is_whole_site(&self) -> bool {
+        self.open_ended && self.segments.iter().all(|segment| segment.name().is_some())
+    }
+
+    /// The path up to the first capture, with a slash at its end: `/a/b/` for `/a/b/{c}/**`.
+    #[must_use]
+    pub fn literal_prefix(&self) -> String {
+        let mut prefix = "/".to_owned();
+        for segment in &self.segments {
+            let Segment::Literal(text) = segment else {
+                break;
+            };
+            if !text.is_empty() {
+                prefix.push_str(text);
+                prefix.push('/');
+            }
+        }
+        prefix
+    }
+
+    /// The folder that it matches whole, if it does: `/a/` for `/a/**`.
+    #[must_use]
+    pub fn folder(&self) -> Option<String> {
+        let is_literal = self.segments.iter().all(|segment| segment.name().is_none());
+        (self.open_ended && is_literal).then(|| self.literal_prefix())
     }
 
     /// Whether the template matches a normalised path.
@@ -118,7 +141,7 @@ impl PathTemplate {
     pub fn matches_up_to_tail(&self, path: &str) -> bool {
         self.open_ended
             && self.matches_with(path, |segment| {
-                !segment.contains(';') && !segment.contains("%2F")
+                !segment.contains(';') && !segment.contains("%2F") && !segment.contains("%3B")
             })
     }
 

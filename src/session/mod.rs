@@ -137,10 +137,7 @@ mod tests {
             let now = UnixTime(1);
             let logins = PendingLogins::new(&ring, now);
             assert!(logins.find(&cookies, &state).is_none(), "{text:?}");
-            assert!(
-                !Returns::read(&ring, &cookies, now).are_a_loop(),
-                "{text:?}"
-            );
+            assert!(!Returns::read(&ring, &cookies).are_a_loop(), "{text:?}");
             let grant = seal(Purpose::Grant, "__Host-bitgate-grant");
             let opened = Grant::open(&ring, "", &grant);
             // White space behind a document is no harm.

@@ -130,8 +130,10 @@ pub fn cases() -> Vec<Case> {
                 "a.test",
                 "http://a.test",
                 "^https://.*$",
+                "http://localhost:3000",
             ] {
                 refuses("rules[0].origins", |config| {
+                    public_site(config);
                     config["rules"] = json!([{"match": {"path": "/a"}, "allow": "signed_in", "origins": [origin]}]);
                 });
             }
@@ -183,6 +185,36 @@ pub fn cases() -> Vec<Case> {
                         json!([{"match": {"path": "/a"}, "allow": "public", "inject": "bearer"}])
                 },
             );
+            refuses("rules[0].match", |config| {
+                config["rules"] = json!([{"match": {"path": "/{a}/**"}, "allow": "public"}]);
+            });
+            // Behind a rule that matches all of it, a closed folder is open.
+            let two = |first: &str, second: &str| {
+                json!([
+                    {"match": {"path": first}, "allow": "signed_in"},
+                    {"match": {"path": second}, "allow": "nobody"},
+                ])
+            };
+            for (first, second) in [
+                ("/**", "/admin/**"),
+                ("/a/**", "/a/b"),
+                ("/a/**", "/a"),
+                ("/a/**", "/a/{b}/**"),
+                ("/**", "/{a}"),
+            ] {
+                refuses("rules[1].match", |config| {
+                    config["rules"] = two(first, second)
+                });
+            }
+            for (first, second) in [
+                ("/a/**", "/ab/**"),
+                ("/a", "/a/b"),
+                ("/a/{b}/**", "/a/x/**"),
+                ("/a/b/**", "/a/**"),
+            ] {
+                let found = problems(|config| config["rules"] = two(first, second));
+                assert!(found.is_empty(), "{first} {second}: {found:?}");
+            }
             refuses(
                 "rules[0].match.tail",
                 |config| {

@@ -244,6 +244,7 @@ pub fn cases() -> Vec<Case> {
             assert_eq!(world.bitbucket().count(TOKEN), redeemed);
         }),
         Case::both("FLOW-35", cookies_that_do_not_come_back),
+        Case::native("FLOW-35", a_loop_of_two_clocks_ends).with(Setup::with_clock),
         Case::both("FLOW-39", |world| {
             let good = json!({"access_token": "t", "token_type": "bearer", "expires_in": 3600});
             let cases = [
@@ -344,4 +345,24 @@ fn cookies_that_do_not_come_back(world: &mut World) {
     // A person who tries again starts anew, and gets through once the cause is gone.
     assert_eq!(browser.sign_in("/page", &account).status(), 302);
     assert_eq!(browser.open("/page").status(), 200);
+}
+
+/// Clocks that differ are a cause of the loop that the page names.
+fn a_loop_of_two_clocks_ends(world: &mut World) {
+    let account = world.person("ada");
+    let mut browser = world.browser();
+    for round in 0..5 {
+        // The instance that takes requests is two hours ahead of the one that takes callbacks.
+        browser.world.advance(7_300);
+        let sent_away = browser.open("/page");
+        if reason(&sent_away) == "login_loop" {
+            assert_eq!(round, 3);
+            return;
+        }
+        let callback = browser.answer(&sent_away, &account, "grant");
+        browser.world.rewind(7_300);
+        // The login was begun in the future, as it seems here.
+        assert_eq!(browser.open(&callback).status(), 302, "round {round}");
+    }
+    panic!("five rounds and no end");
 }

@@ -23,6 +23,16 @@ pub fn cases() -> Vec<Case> {
             assert_eq!(header(&document, "x-content-type-options"), "nosniff");
         }),
         Case::both("XSS-07", |world| {
+            // The one thing of the client that a page shows: where to try again.
+            let account = world.person("ada");
+            let mut browser = world.browser();
+            let target = "/page?a=%22%3E%3Cscript%3Ealert(1)%3C/script%3E&b='onload='x";
+            let sent_away = browser.open(target);
+            let callback = browser.answer(&sent_away, &account, "deny");
+            let page = body(&browser.open(&callback));
+            let wanted =
+                "href=\"/page?a=%22%3E%3Cscript%3Ealert(1)%3C/script%3E&amp;b=&#39;onload=&#39;x\"";
+            assert!(page.contains(wanted), "{page}");
             for payload in PAYLOADS {
                 let encoded: String = form_urlencoded::byte_serialize(payload.as_bytes()).collect();
                 for path in [
