@@ -18,7 +18,13 @@ use super::{Edge, RawTarget, Request, Response};
 
 /// Not random at all: stories are the same every time.
 #[derive(Debug)]
-struct Seeded(u64);
+pub struct Seeded(u64);
+
+impl Default for Seeded {
+    fn default() -> Self {
+        Self(0x9e37_79b9_7f4a_7c15)
+    }
+}
 
 impl Random for Seeded {
     fn fill(&mut self, bytes: &mut [u8]) -> Result<(), NoRandomness> {
@@ -33,7 +39,7 @@ impl Random for Seeded {
 }
 
 #[derive(Debug, Default)]
-struct Memory(HashMap<String, (Vec<u8>, Version)>);
+pub struct Memory(HashMap<String, (Vec<u8>, Version)>);
 
 impl SharedData for Memory {
     fn read(&self, key: &str) -> Option<(Vec<u8>, Version)> {
@@ -52,7 +58,7 @@ impl SharedData for Memory {
 
 /// What a core can ask of a host, with nothing remembered.
 pub fn parts() -> (impl Random, impl SharedData) {
-    (Seeded(1), Memory::default())
+    (Seeded::default(), Memory::default())
 }
 
 pub struct NativeEdge {
@@ -76,7 +82,7 @@ impl NativeEdge {
     pub fn new(config: &str, setup: &Setup, around: Surroundings) -> Self {
         let config = Config::parse(config.as_bytes(), &environment).expect("a good configuration");
         let gate = Gate::new(config).unwrap();
-        let random = Seeded(0x9e37_79b9_7f4a_7c15);
+        let random = Seeded::default();
         Self {
             gate,
             random,
