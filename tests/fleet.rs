@@ -14,6 +14,7 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -140,6 +141,20 @@ impl Fleet {
         });
     }
 
+    /// How often each refresh token was used, by Bitbucket's own ledger: those that worked, and all.
+    fn uses(&self) -> BTreeMap<String, (usize, usize)> {
+        let bitbucket = self.around.bitbucket.lock().unwrap();
+        let mut uses = BTreeMap::new();
+        for entry in bitbucket.ledger() {
+            if let Some(token) = &entry.refresh_token {
+                let (worked, all) = uses.entry(token.clone()).or_insert((0, 0));
+                *worked += usize::from(entry.status == 200);
+                *all += 1;
+            }
+        }
+        uses
+    }
+
     fn assert_alive(&self) {
         for edge in &self.edges {
             let reloads = edge.envoy.stats("vm_reload");
@@ -195,12 +210,25 @@ fn five_hundred_requests_at_once_make_one_call() {
     all_are_good(&answers);
     assert_eq!(fleet.calls(), before + 2, "after the end");
     assert_eq!(with_new_grant(&answers), 500);
+    let uses: Vec<_> = fleet.uses().into_values().collect();
+    assert_eq!(uses, [(1, 1), (1, 1)], "each refresh token was used once");
     fleet.assert_alive();
 }
 
 #[test]
 fn two_instances_renew_one_session_twenty_times() {
-    let mut fleet = Fleet::start(2, &setup(2));
+    let mut fleet = Fleet::start(
+        2,
+        &Setup {
+            bitbucket: |settings| {
+                settings.access_lifetime = 1_000;
+                settings.reuse_window = 0;
+                // Who loses the race locks all of the consumer out for half a minute.
+                settings.lock_out = 30;
+            },
+            ..setup(2)
+        },
+    );
     for round in 0..20 {
         fleet.advance(810);
         let before = fleet.calls();
@@ -212,6 +240,10 @@ fn two_instances_renew_one_session_twenty_times() {
         for instance in [0, 1] {
             all_are_good(&[fleet.send(instance)]);
         }
+    }
+    for (worked, all) in fleet.uses().into_values() {
+        assert_eq!(worked, 1);
+        assert!(all <= 2, "once by each instance at the most");
     }
     fleet.assert_alive();
 }
@@ -321,6 +353,35 @@ fn a_vm_that_dies_in_the_middle_is_followed_by_another() {
     assert_eq!(with_new_grant(&[answer]), 1);
     assert_eq!(fleet.calls(), before + 2);
     let _ = first.join();
+}
+
+#[test]
+fn a_sign_out_outlives_the_vm_that_saw_it() {
+    let mut fleet = Fleet::start(1, &setup(1));
+    let copy = fleet.jar.clone();
+    let mut sign_out = fleet.request();
+    *sign_out.method_mut() = http::Method::POST;
+    *sign_out.uri_mut() = "/_bitgate/logout".parse().unwrap();
+    assert_eq!(fleet.edges[0].send_all(vec![sign_out])[0].status(), 303);
+    let mut trap = fleet.request();
+    trap.headers_mut()
+        .insert("x-bitgate-test-trap", "1".parse().unwrap());
+    assert_eq!(fleet.edges[0].send_all(vec![trap])[0].status(), 503);
+    fleet.jar = copy;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let answer = loop {
+        let answer = fleet.send(0);
+        if answer.status() != 503 {
+            break answer;
+        }
+        assert!(Instant::now() < deadline);
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    let found = (
+        answer.status().as_u16(),
+        header(&answer, "x-bitgate-reason"),
+    );
+    assert_eq!(found, (401, "session_revoked"));
 }
 
 /// Instances with the old key, with both, and with the new one; what one of them issued goes to the

@@ -229,10 +229,8 @@ impl Gate {
     /// The live session that the cookies carry, and that was not signed out here.
     fn session(&self, cookies: &Cookies<'_>, host: &Host<'_>) -> Result<Rc<SignedIn>, Absence> {
         let signed_in = self.sessions.open(cookies, host.now)?;
-        match self
-            .signed_out
-            .has(&signed_in.session.id, host.now, host.shared)
-        {
+        let place = signed_in.sign_out_place(&self.signed_out);
+        match SignedOut::has(place, host.now, host.shared) {
             true => Err(Absence::Revoked),
             false => Ok(signed_in),
         }

@@ -15,7 +15,7 @@ use crate::host::Host;
 use crate::http::{Call, Cookies, Reply, Request, SetCookie};
 use crate::oauth::{InvalidTokenResponse, RefreshToken, TokenRequest};
 use crate::policy::Rule;
-use crate::session::{Failure, Lease, SessionStore, SignedIn, Standing};
+use crate::session::{Failure, Lease, SessionStore, SignedIn, SignedOut, Standing};
 use crate::time::{Seconds, UnixTime};
 
 /// How much longer than the call a lease lives: for the way there and back.
@@ -152,10 +152,8 @@ impl Gate {
     /// What a response has to bring for a request that came while its session was being renewed.
     pub fn late_cookies(&self, watch: &Watch, host: &Host<'_>) -> Option<Vec<SetCookie>> {
         // Who signed out meanwhile gets nothing back.
-        if self
-            .signed_out
-            .has(&watch.session_id, host.now, host.shared)
-        {
+        let place = self.signed_out.place(&watch.session_id);
+        if SignedOut::has(&place, host.now, host.shared) {
             return Some(Vec::new());
         }
         let ends_at = watch.grant_ends_at;

@@ -22,7 +22,7 @@ pub use key_ring::{KeyRing, SessionKey};
 pub use login::{PendingLogin, PendingLogins};
 pub use renewal::{Failure, Lease, Renewals, Spot, Standing};
 pub use returns::Returns;
-pub use revocation::{Revocations, SignedOut};
+pub use revocation::{Revocations, SignOutPlace, SignedOut};
 pub use store::{Absence, Issued, Lifetimes, NotIssued, SessionStore, SignedIn};
 
 use crate::host::{NoRandomness, Random};

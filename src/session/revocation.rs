@@ -61,6 +61,13 @@ pub struct SignedOut {
     slots: u32,
 }
 
+/// A name for the session that does not tell its id, and its slots.
+#[derive(Debug)]
+pub struct SignOutPlace {
+    name: String,
+    keys: Vec<String>,
+}
+
 impl SignedOut {
     /// The sign-outs of `site`.
     #[must_use]
@@ -79,29 +86,34 @@ impl SignedOut {
         }
     }
 
-    fn place(&self, session_id: &str) -> (String, impl Iterator<Item = String> + '_) {
+    /// Where a sign-out of the session is remembered. It takes a MAC, so it is worked out once for a
+    /// session.
+    #[must_use]
+    pub fn place(&self, session_id: &str) -> SignOutPlace {
         let mac = HMAC::mac(session_id, self.secret);
         let (head, rest) = mac.split_at_checked(4).unwrap_or_default();
         let start = head.iter().fold(0_u32, |number, byte| {
             number.wrapping_shl(8) | u32::from(*byte)
         });
-        let name = URL_SAFE_NO_PAD.encode(rest.get(..16).unwrap_or_default());
-        let keys = (0..PROBES).map(move |probe| {
+        let key = |probe| {
             let index = start.wrapping_add(probe).checked_rem(self.slots);
             format!("{}.{}", self.prefix, index.unwrap_or(0))
-        });
-        (name, keys)
+        };
+        SignOutPlace {
+            name: URL_SAFE_NO_PAD.encode(rest.get(..16).unwrap_or_default()),
+            keys: (0..PROBES).map(key).collect(),
+        }
     }
 
     /// Whether the session was signed out here. Most often one look at a key that was never
     /// written, which is the cheapest question there is.
-    pub fn has(&self, session_id: &str, now: UnixTime, shared: &dyn SharedData) -> bool {
-        let (name, keys) = self.place(session_id);
-        for key in keys {
-            let Some((bytes, _)) = shared.read(&key) else {
+    #[must_use]
+    pub fn has(place: &SignOutPlace, now: UnixTime, shared: &dyn SharedData) -> bool {
+        for key in &place.keys {
+            let Some((bytes, _)) = shared.read(key) else {
                 return false;
             };
-            if read(&bytes).is_some_and(|(found, until)| found == name && now < until) {
+            if read(&bytes).is_some_and(|(found, until)| found == place.name && now < until) {
                 return true;
             }
         }
@@ -119,7 +131,7 @@ impl SignedOut {
     ) {
         let record = |name: &str| format!("{name} {}", until.0).into_bytes();
         for _ in 0..ATTEMPTS {
-            let (name, keys) = self.place(session_id);
+            let SignOutPlace { name, keys } = self.place(session_id);
             let mut best: Option<(UnixTime, String, Version)> = None;
             for key in keys {
                 let found = shared.read(&key);
@@ -179,6 +191,10 @@ mod tests {
         }
     }
 
+    fn has(out: &SignedOut, session_id: &str, now: u64, memory: &Memory) -> bool {
+        SignedOut::has(&out.place(session_id), UnixTime(now), memory)
+    }
+
     #[test]
     fn sessions_that_began_before_the_time_are_over() {
         let session = |id: &str, account: &str, issued_at| Session {
@@ -214,11 +230,11 @@ mod tests {
     #[test]
     fn a_sign_out_is_remembered_until_the_session_would_have_ended() {
         let (out, mut memory) = (SignedOut::new("https://a.test"), Memory::default());
-        assert!(!out.has("s", UnixTime(1), &memory));
+        assert!(!has(&out, "s", 1, &memory));
         out.remember("s", UnixTime(100), UnixTime(1), &mut memory);
-        assert!(out.has("s", UnixTime(99), &memory));
-        assert!(!out.has("s", UnixTime(100), &memory));
-        assert!(!out.has("t", UnixTime(1), &memory));
+        assert!(has(&out, "s", 99, &memory));
+        assert!(!has(&out, "s", 100, &memory));
+        assert!(!has(&out, "t", 1, &memory));
         assert!(!memory.0.keys().any(|key| key.contains('s') && key == "s"));
     }
 
@@ -232,7 +248,7 @@ mod tests {
             let until = UnixTime(1_000_u64.saturating_add(number));
             out.remember(&format!("s{number}"), until, UnixTime(1), &mut memory);
             assert!(
-                out.has(&format!("s{number}"), UnixTime(1), &memory),
+                has(&out, &format!("s{number}"), 1, &memory),
                 "the newest is known"
             );
         }

@@ -1,6 +1,6 @@
 //! The one way to write a session into cookies and to read it back.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 
@@ -10,6 +10,7 @@ use crate::session::cache::VerifiedSessions;
 use crate::session::grant::{NAMES as GRANT_NAMES, NotWritten, Parts, cookies_of, present_names};
 use crate::session::{
     CLOCK_SKEW_SECONDS, COOKIE_PREFIX, Grant, KeyRing, Revocations, SESSION_COOKIE, Session,
+    SignOutPlace, SignedOut,
 };
 use crate::time::{Seconds, UnixTime};
 
@@ -38,6 +39,8 @@ pub struct SignedIn {
     pub grant: Grant,
     /// Worked out once, since every request asks.
     renew_at: UnixTime,
+    /// The same for where a sign-out would be.
+    sign_out_place: OnceCell<SignOutPlace>,
     /// The sealed session that follows this one, so that parallel requests get the same.
     successor: RefCell<Option<(UnixTime, String)>>,
 }
@@ -136,6 +139,7 @@ impl SessionStore {
         let signed_in = Rc::new(SignedIn {
             session,
             renew_at: grant.renew_at(),
+            sign_out_place: OnceCell::new(),
             grant,
             successor: RefCell::new(None),
         });
@@ -197,6 +201,7 @@ impl SessionStore {
         Some(Rc::new(SignedIn {
             session,
             renew_at: grant.renew_at(),
+            sign_out_place: OnceCell::new(),
             grant,
             successor: RefCell::new(None),
         }))
@@ -272,6 +277,12 @@ impl SessionStore {
 }
 
 impl SignedIn {
+    /// Where a sign-out of the session is remembered in `signed_out`.
+    pub fn sign_out_place(&self, signed_out: &SignedOut) -> &SignOutPlace {
+        self.sign_out_place
+            .get_or_init(|| signed_out.place(&self.session.id))
+    }
+
     /// When it is time to renew the grant.
     #[must_use]
     pub fn renew_at(&self) -> UnixTime {
@@ -337,6 +348,7 @@ impl SignedIn {
         Rc::new(Self {
             session,
             renew_at: grant.renew_at(),
+            sign_out_place: OnceCell::new(),
             grant,
             successor: RefCell::new(None),
         })

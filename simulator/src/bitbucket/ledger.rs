@@ -28,6 +28,8 @@ pub struct Entry {
     pub account_id: Option<String>,
     /// The grant type that it asked for.
     pub grant_type: Option<String>,
+    /// Which refresh token it used: the beginning of its SHA-256.
+    pub refresh_token: Option<String>,
     /// The names of its header fields.
     pub headers: Vec<String>,
     /// The names of the parameters of its form.
@@ -48,6 +50,7 @@ impl Entry {
             client_id: None,
             account_id: None,
             grant_type: None,
+            refresh_token: None,
             headers: request.headers().keys().map(ToString::to_string).collect(),
             parameters: form_urlencoded::parse(request.body())
                 .map(|(name, _)| name.into_owned())
@@ -66,6 +69,7 @@ impl Entry {
             "client_id": self.client_id,
             "account_id": self.account_id,
             "grant_type": self.grant_type,
+            "refresh_token": self.refresh_token,
             "status": self.status,
         })
     }

@@ -113,6 +113,8 @@ impl Bitbucket {
         entry: &mut Entry,
     ) -> Response {
         let token = form.get("refresh_token").unwrap_or_default().to_owned();
+        let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(token.as_bytes()));
+        entry.refresh_token = digest.get(..12).map(str::to_owned);
         let settings = &self.settings;
         let rotates = settings.mode == Mode::Migrated;
         let times = (rotates, settings.reuse_window, settings.refresh_lifetime);
