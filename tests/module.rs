@@ -163,8 +163,19 @@ fn events_are_counted_by_kind_and_reason() {
     browser.open("/nobody");
     browser.sign_in("/", &ada);
     browser.fetch("/_bitgate/session");
+    // Cookies that do not open are no session, and are counted.
+    browser
+        .jar
+        .0
+        .insert("__Host-bitgate-grant".to_owned(), "1.1.x.y".to_owned());
+    browser.fetch("/page");
+    let text = world.edge.envoy().unwrap().prometheus();
+    assert!(
+        text.contains("bitgate_unreadable_sessions_total{} 1"),
+        "{text}"
+    );
     for (event, reason, expected) in [
-        ("refused", "no_session", 3),
+        ("refused", "no_session", 4),
         ("refused", "forbidden", 1),
         ("login_started", "no_session", 1),
         ("signed_in", "none", 1),

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use proxy_wasm::hostcalls as host;
 use proxy_wasm::types::MetricType;
 
-use crate::gate::{Event, EventKind, Reason};
+use crate::gate::{Event, EventKind, Reason, SessionCookie};
 
 /// The host's ids by name. A name that is defined twice gets two ids, so each is defined once.
 #[derive(Debug, Default)]
@@ -27,13 +27,19 @@ impl Metrics {
         for (kind, reason) in others.map(|kind| (*kind, None)).chain(refusals) {
             self.id(Event::metric_of(kind, reason));
         }
+        self.id(SessionCookie::Unreadable.metric().to_owned());
     }
 
     /// Counts an event.
     pub(super) fn count(&self, event: &Event) {
-        if let Some(id) = self.id(event.metric()) {
-            // A counter that the host does not know any more is no reason to refuse a request.
-            let _ = host::increment_metric(id, 1);
+        let cookie = event
+            .session_cookie
+            .map(|cookie| cookie.metric().to_owned());
+        for name in [event.metric()].into_iter().chain(cookie) {
+            if let Some(id) = self.id(name) {
+                // A counter that the host does not know any more is no reason to refuse a request.
+                let _ = host::increment_metric(id, 1);
+            }
         }
     }
 

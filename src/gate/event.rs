@@ -75,6 +75,25 @@ impl Serialize for EventKind {
     }
 }
 
+/// Cookies of a session that count as none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionCookie {
+    /// They do not open: sealed with a key that this instance does not have, changed, incomplete, or
+    /// of two sessions. Many of them mean that instances have different keys.
+    Unreadable,
+}
+
+impl SessionCookie {
+    /// The name of its counter.
+    #[must_use]
+    pub fn metric(self) -> &'static str {
+        match self {
+            Self::Unreadable => "bitgate_unreadable_sessions_total",
+        }
+    }
+}
+
 /// One event. `Display` gives the log line.
 #[derive(Clone, Debug, Serialize)]
 pub struct Event {
@@ -95,6 +114,9 @@ pub struct Event {
     /// The session's id: what `revocations.sessions` takes back. Nobody can sign in with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
+    /// What was wrong with the cookies of a session that was there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_cookie: Option<SessionCookie>,
     /// Envoy's id of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
@@ -109,6 +131,7 @@ impl Event {
             rule: None,
             account_id: None,
             session: None,
+            session_cookie: None,
             request_id: None,
         }
     }

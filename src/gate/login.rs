@@ -2,6 +2,7 @@
 
 use crate::bitbucket::AUTHORIZE_PATH;
 use crate::gate::client::{Asker, Client};
+use crate::gate::event::SessionCookie;
 use crate::gate::refusal::Refusal;
 use crate::gate::{Event, EventKind, Gate, PREFIX, Reason, Step, may_be_ours};
 use crate::host::Host;
@@ -26,6 +27,23 @@ impl Gate {
     /// Asks somebody without a session to sign in: a browser is sent to Bitbucket, and everybody
     /// else is told where a browser would have to go.
     pub(super) fn challenge(
+        &self,
+        request: &Request,
+        cookies: &Cookies<'_>,
+        reason: Reason,
+        host: &mut Host<'_>,
+    ) -> Step {
+        let mut step = self.ask_to_sign_in(request, cookies, reason, host);
+        if let Step::Respond(_, event) = &mut step
+            && reason == Reason::NoSession
+            && cookies.contains(SESSION_COOKIE)
+        {
+            event.session_cookie = Some(SessionCookie::Unreadable);
+        }
+        step
+    }
+
+    fn ask_to_sign_in(
         &self,
         request: &Request,
         cookies: &Cookies<'_>,

@@ -15,7 +15,7 @@ mod status;
 mod step;
 mod whoami;
 
-pub use event::{Event, EventKind, Level};
+pub use event::{Event, EventKind, Level, SessionCookie};
 pub use forward::{Audience, Forward, ResponsePlan};
 pub use reason::Reason;
 pub use renewal::{Renewal, Waiting, Watch};
