@@ -60,7 +60,7 @@ pub(super) fn session<'w>(world: &'w World, request: &Request) -> Option<&'w Iss
     let is_site = format!("https://{}", host.unwrap_or(&request.authority)) == SITE;
     let mut issued = world.issued.iter().filter(|_| is_site);
     issued.find(|issued| {
-        let is_live = world.now < issued.ends_at;
+        let is_live = world.now < issued.idle_at.min(issued.latest);
         is_live
             && has("__Host-bitgate", &issued.token)
             && has("__Host-bitgate-grant", &issued.grant)

@@ -21,9 +21,9 @@ use crate::setup::{LIFETIMES, NOW, Seeded, grant, identity, is_one_line, pair_of
 pub(super) struct Issued {
     pub(super) token: String,
     pub(super) grant: String,
-    /// The first moment at which it must not work any more.
-    pub(super) ends_at: UnixTime,
-    /// The end that no use can move: of the sign-in, or of the grant.
+    /// The end of its idle time.
+    pub(super) idle_at: UnixTime,
+    /// The end that no use can move.
     pub(super) latest: UnixTime,
 }
 
@@ -73,7 +73,8 @@ impl World {
             .flat_map(|issued| &issued.cookies)
             .map(pair_of)
             .collect();
-        self.keep(&pairs, None, grant.expires_at);
+        // The grant can be renewed, so its end is not the session's.
+        self.keep(&pairs, None, self.now.plus(LIFETIMES.max_age));
     }
 
     /// Keeps cookies as a browser does, and remembers the sessions among them. One that follows
@@ -95,22 +96,33 @@ impl World {
                 .iter()
                 .find(|(name, _, age)| name == wanted && *age > 0)
         };
+        let grant = find("__Host-bitgate-grant").map(|(_, value, _)| value.clone());
         let Some((_, token, max_age)) = find("__Host-bitgate") else {
+            // A grant that follows another goes with every token of its session.
+            if let (Some(grant), Some(before)) = (grant, before) {
+                let next = Issued {
+                    grant,
+                    ..before.clone()
+                };
+                self.issued.push(next);
+            }
             return;
         };
-        let grant = find("__Host-bitgate-grant").map(|(_, value, _)| value.clone());
-        let grant = grant.or_else(|| before.map(|before| before.grant.clone()));
-        let grant = grant.expect("a session has a grant");
-        let span = LIFETIMES.idle_timeout.min(Seconds(*max_age));
-        let ends_at = self.now.plus(span).min(latest);
-        // A token that is handed out again lives no longer for it.
-        if !self.issued.iter().any(|known| known.token == *token) {
-            self.issued.push(Issued {
-                token: token.clone(),
-                grant,
-                ends_at,
-                latest,
-            });
+        let old = before.map(|before| before.grant.clone());
+        let grants: Vec<String> = grant.into_iter().chain(old).collect();
+        assert!(!grants.is_empty(), "a session has a grant");
+        let idle_at = self.now.plus(LIFETIMES.idle_timeout.min(Seconds(*max_age)));
+        for grant in grants {
+            // A token that is handed out again lives no longer for it.
+            let is_known = |known: &Issued| known.token == *token && known.grant == grant;
+            if !self.issued.iter().any(is_known) {
+                self.issued.push(Issued {
+                    token: token.clone(),
+                    grant,
+                    idle_at,
+                    latest,
+                });
+            }
         }
     }
 
