@@ -13,6 +13,7 @@ mod renewal;
 mod returns;
 mod revocation;
 mod sealed_box;
+mod slots;
 mod store;
 
 pub use circuit::Circuit;
@@ -22,7 +23,8 @@ pub use key_ring::{KeyRing, SessionKey};
 pub use login::{PendingLogin, PendingLogins};
 pub use renewal::{Failure, Lease, Renewals, Spot, Standing};
 pub use returns::Returns;
-pub use revocation::{Revocations, SignOutPlace, SignedOut};
+pub use revocation::{Revocations, SignedOut};
+pub use slots::SlotKeys;
 pub use store::{Absence, Issued, Lifetimes, NotIssued, SessionStore, SignedIn};
 
 use crate::host::{NoRandomness, Random};

@@ -11,14 +11,11 @@
 //!    │ retry_at passed │ └──▶ leased
 //!    └───── failed ◀───┘ failed()
 //! ```
-//! Shared data has no delete, no list and no atomic create: there is a fixed number of slots, each
-//! written by compare-and-swap, and a session finds its own among a few of them.
-
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use hmac_sha256::HMAC;
+//! Each step is one write by compare-and-swap into one of the session's slots.
 
 use crate::host::{Host, SharedData, Version};
 use crate::oauth::random_text;
+use crate::session::slots::{NO_VERSION, SlotKeys, Slots};
 use crate::time::{Seconds, UnixTime};
 
 /// The number of slots. A slot with two tokens of 2,600 characters has 7 KB.
@@ -33,9 +30,6 @@ const KEPT: Seconds = Seconds(600);
 
 /// How often one slot is tried when others write to it at the same time.
 const ATTEMPTS: u32 = 8;
-
-/// A version that no key has: the host counts up from 1.
-const NO_VERSION: Version = Version::MAX;
 
 /// What is known about the renewal of one grant.
 #[derive(Debug, PartialEq, Eq)]
@@ -153,44 +147,18 @@ impl Record {
 
 /// The slots of one site and one client.
 #[derive(Debug)]
-pub struct Renewals {
-    secret: [u8; 32],
-    prefix: String,
-    slots: u32,
-}
+pub struct Renewals(Slots);
 
 impl Renewals {
-    /// The slots of `site` and `client_id`. What is derived does not depend on the session keys:
-    /// a change of keys must not make a lease disappear.
+    /// The slots of `site` and `client_id`.
     #[must_use]
     pub fn new(site: &str, client_id: &str) -> Self {
         Self::with_slots(site, client_id, SLOTS)
     }
 
     fn with_slots(site: &str, client_id: &str, slots: u32) -> Self {
-        let secret = HMAC::mac(format!("{site}\n{client_id}"), "bitgate renewal v1");
-        let label = HMAC::mac("label", secret);
-        let label = URL_SAFE_NO_PAD.encode(label.get(..6).unwrap_or_default());
-        Self {
-            secret,
-            prefix: format!("bitgate.renewal.{label}"),
-            slots,
-        }
-    }
-
-    /// A name for the session that does not tell its id, and its slots.
-    fn place(&self, session_id: &str) -> (String, impl Iterator<Item = String> + '_) {
-        let mac = HMAC::mac(session_id, self.secret);
-        let (head, rest) = mac.split_at_checked(4).unwrap_or_default();
-        let start = head.iter().fold(0_u32, |number, byte| {
-            number.wrapping_shl(8) | u32::from(*byte)
-        });
-        let name = URL_SAFE_NO_PAD.encode(rest.get(..16).unwrap_or_default());
-        let keys = (0..PROBES).map(move |probe| {
-            let index = start.wrapping_add(probe).checked_rem(self.slots);
-            format!("{}.{}", self.prefix, index.unwrap_or(0))
-        });
-        (name, keys)
+        let owner = format!("{site}\n{client_id}");
+        Self(Slots::new("renewal", &owner, slots, PROBES))
     }
 
     /// What is known about the grant of `session_id` that ends at `grant_ends_at`.
@@ -201,7 +169,7 @@ impl Renewals {
         now: UnixTime,
         shared: &dyn SharedData,
     ) -> Standing {
-        let (mac, keys) = self.place(session_id);
+        let SlotKeys { name: mac, keys } = self.0.place(session_id);
         let mut free = None;
         for key in keys {
             let Some((bytes, version)) = shared.read(&key) else {
@@ -240,9 +208,7 @@ impl Renewals {
         host: &mut Host<'_>,
     ) -> Option<Lease> {
         let owner = random_text::<9>(host.random).ok()?;
-        let (mac, _) = self.place(session_id);
-        // On a key that is absent the host does not compare versions: one that no key has creates
-        // it, and fails if somebody else has just done so.
+        let mac = self.0.place(session_id).name;
         let version = spot.version.unwrap_or(NO_VERSION);
         let deadline = host.now.plus(span);
         let record = Record {
@@ -374,29 +340,9 @@ impl Record {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use super::*;
     use crate::host::{NoRandomness, Random};
-
-    #[derive(Debug, Default)]
-    struct Memory(HashMap<String, (Vec<u8>, Version)>);
-
-    impl SharedData for Memory {
-        fn read(&self, key: &str) -> Option<(Vec<u8>, Version)> {
-            self.0.get(key).cloned()
-        }
-
-        fn write(&mut self, key: &str, value: &[u8], expected: Option<Version>) -> bool {
-            let version = self.0.get(key).map_or(0, |(_, version)| *version);
-            if version != 0 && expected.is_some_and(|expected| expected != version) {
-                return false;
-            }
-            let next = version.checked_add(1).unwrap();
-            self.0.insert(key.to_owned(), (value.to_vec(), next));
-            true
-        }
-    }
+    use crate::session::slots::Memory;
 
     #[derive(Debug, Default)]
     struct Counter(u8);

@@ -6,11 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use hmac_sha256::HMAC;
-
 use crate::host::{SharedData, Version};
 use crate::session::Session;
+use crate::session::slots::{NO_VERSION, SlotKeys, Slots};
 use crate::time::UnixTime;
 
 /// Sessions that began before a time are over.
@@ -49,24 +47,10 @@ const PROBES: u32 = 4;
 /// How often one slot is tried when others write to it at the same time.
 const ATTEMPTS: u32 = 4;
 
-/// A version that no key has: the host counts up from 1.
-const NO_VERSION: Version = Version::MAX;
-
 /// The sessions that were signed out on this instance and could still live: a copy of their cookies
 /// is worth nothing here.
 #[derive(Debug)]
-pub struct SignedOut {
-    secret: [u8; 32],
-    prefix: String,
-    slots: u32,
-}
-
-/// A name for the session that does not tell its id, and its slots.
-#[derive(Debug)]
-pub struct SignOutPlace {
-    name: String,
-    keys: Vec<String>,
-}
+pub struct SignedOut(Slots);
 
 impl SignedOut {
     /// The sign-outs of `site`.
@@ -76,39 +60,19 @@ impl SignedOut {
     }
 
     fn with_slots(site: &str, slots: u32) -> Self {
-        let secret = HMAC::mac(site, "bitgate sign-out v1");
-        let label = HMAC::mac("label", secret);
-        let label = URL_SAFE_NO_PAD.encode(label.get(..6).unwrap_or_default());
-        Self {
-            secret,
-            prefix: format!("bitgate.out.{label}"),
-            slots,
-        }
+        Self(Slots::new("out", site, slots, PROBES))
     }
 
-    /// Where a sign-out of the session is remembered. It takes a MAC, so it is worked out once for a
-    /// session.
+    /// Where a sign-out of the session is remembered: worked out once for a session.
     #[must_use]
-    pub fn place(&self, session_id: &str) -> SignOutPlace {
-        let mac = HMAC::mac(session_id, self.secret);
-        let (head, rest) = mac.split_at_checked(4).unwrap_or_default();
-        let start = head.iter().fold(0_u32, |number, byte| {
-            number.wrapping_shl(8) | u32::from(*byte)
-        });
-        let key = |probe| {
-            let index = start.wrapping_add(probe).checked_rem(self.slots);
-            format!("{}.{}", self.prefix, index.unwrap_or(0))
-        };
-        SignOutPlace {
-            name: URL_SAFE_NO_PAD.encode(rest.get(..16).unwrap_or_default()),
-            keys: (0..PROBES).map(key).collect(),
-        }
+    pub fn place(&self, session_id: &str) -> SlotKeys {
+        self.0.place(session_id)
     }
 
     /// Whether the session was signed out here. Most often one look at a key that was never
     /// written, which is the cheapest question there is.
     #[must_use]
-    pub fn has(place: &SignOutPlace, now: UnixTime, shared: &dyn SharedData) -> bool {
+    pub fn has(place: &SlotKeys, now: UnixTime, shared: &dyn SharedData) -> bool {
         for key in &place.keys {
             let Some((bytes, _)) = shared.read(key) else {
                 return false;
@@ -131,7 +95,7 @@ impl SignedOut {
     ) {
         let record = |name: &str| format!("{name} {}", until.0).into_bytes();
         for _ in 0..ATTEMPTS {
-            let SignOutPlace { name, keys } = self.place(session_id);
+            let SlotKeys { name, keys } = self.place(session_id);
             let mut best: Option<(UnixTime, String, Version)> = None;
             for key in keys {
                 let found = shared.read(&key);
@@ -167,29 +131,9 @@ fn read(bytes: &[u8]) -> Option<(&str, UnixTime)> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use super::*;
     use crate::identity::Identity;
-
-    #[derive(Debug, Default)]
-    struct Memory(HashMap<String, (Vec<u8>, Version)>);
-
-    impl SharedData for Memory {
-        fn read(&self, key: &str) -> Option<(Vec<u8>, Version)> {
-            self.0.get(key).cloned()
-        }
-
-        fn write(&mut self, key: &str, value: &[u8], expected: Option<Version>) -> bool {
-            let version = self.0.get(key).map_or(0, |(_, version)| *version);
-            if version != 0 && expected.is_some_and(|expected| expected != version) {
-                return false;
-            }
-            let next = version.checked_add(1).unwrap();
-            self.0.insert(key.to_owned(), (value.to_vec(), next));
-            true
-        }
-    }
+    use crate::session::slots::Memory;
 
     fn has(out: &SignedOut, session_id: &str, now: u64, memory: &Memory) -> bool {
         SignedOut::has(&out.place(session_id), UnixTime(now), memory)

@@ -10,7 +10,7 @@ use crate::session::cache::VerifiedSessions;
 use crate::session::grant::{NAMES as GRANT_NAMES, NotWritten, Parts, cookies_of, present_names};
 use crate::session::{
     CLOCK_SKEW_SECONDS, COOKIE_PREFIX, Grant, KeyRing, Revocations, SESSION_COOKIE, Session,
-    SignOutPlace, SignedOut,
+    SignedOut, SlotKeys,
 };
 use crate::time::{Seconds, UnixTime};
 
@@ -40,7 +40,7 @@ pub struct SignedIn {
     /// Worked out once, since every request asks.
     renew_at: UnixTime,
     /// The same for where a sign-out would be.
-    sign_out_place: OnceCell<SignOutPlace>,
+    sign_out_place: OnceCell<SlotKeys>,
     /// The sealed session that follows this one, so that parallel requests get the same.
     successor: RefCell<Option<(UnixTime, String)>>,
 }
@@ -278,7 +278,7 @@ impl SessionStore {
 
 impl SignedIn {
     /// Where a sign-out of the session is remembered in `signed_out`.
-    pub fn sign_out_place(&self, signed_out: &SignedOut) -> &SignOutPlace {
+    pub fn sign_out_place(&self, signed_out: &SignedOut) -> &SlotKeys {
         self.sign_out_place
             .get_or_init(|| signed_out.place(&self.session.id))
     }

@@ -1,0 +1,84 @@
+//! Slots in shared data: there is no delete, no list and no atomic create, so a fixed number of keys
+//! is written again and again, and a session finds its own among a few of them.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use hmac_sha256::HMAC;
+
+use crate::host::Version;
+
+/// A version that no key has: the host counts up from 1. On a key that is absent the host does not
+/// compare versions, so this one creates it, and fails if somebody else has just done so.
+pub(super) const NO_VERSION: Version = Version::MAX;
+
+/// The slots for one use.
+#[derive(Debug)]
+pub(super) struct Slots {
+    secret: [u8; 32],
+    prefix: String,
+    count: u32,
+    probes: u32,
+}
+
+/// Where something about a session may lie.
+#[derive(Debug)]
+pub struct SlotKeys {
+    /// A name for the session that does not tell its id.
+    pub(super) name: String,
+    /// The keys to look at, in this order.
+    pub(super) keys: Vec<String>,
+}
+
+impl Slots {
+    /// `count` slots for `using`, apart from those of other `owner`s: a session has `probes` of them.
+    /// What is derived does not depend on the session keys, which change.
+    pub(super) fn new(using: &str, owner: &str, count: u32, probes: u32) -> Self {
+        let secret = HMAC::mac(owner, format!("bitgate {using} v1"));
+        let label = HMAC::mac("label", secret);
+        let label = URL_SAFE_NO_PAD.encode(label.get(..6).unwrap_or_default());
+        Self {
+            secret,
+            prefix: format!("bitgate.{using}.{label}"),
+            count,
+            probes,
+        }
+    }
+
+    /// The place of a session. It takes a MAC.
+    pub(super) fn place(&self, session_id: &str) -> SlotKeys {
+        let mac = HMAC::mac(session_id, self.secret);
+        let (head, rest) = mac.split_at_checked(4).unwrap_or_default();
+        let start = head.iter().fold(0_u32, |number, byte| {
+            number.wrapping_shl(8) | u32::from(*byte)
+        });
+        let key = |probe| {
+            let index = start.wrapping_add(probe).checked_rem(self.count);
+            format!("{}.{}", self.prefix, index.unwrap_or(0))
+        };
+        SlotKeys {
+            name: URL_SAFE_NO_PAD.encode(rest.get(..16).unwrap_or_default()),
+            keys: (0..self.probes).map(key).collect(),
+        }
+    }
+}
+
+/// Shared data of one worker, for tests.
+#[cfg(test)]
+#[derive(Debug, Default)]
+pub(super) struct Memory(pub(super) std::collections::HashMap<String, (Vec<u8>, Version)>);
+
+#[cfg(test)]
+impl crate::host::SharedData for Memory {
+    fn read(&self, key: &str) -> Option<(Vec<u8>, Version)> {
+        self.0.get(key).cloned()
+    }
+
+    fn write(&mut self, key: &str, value: &[u8], expected: Option<Version>) -> bool {
+        let version = self.0.get(key).map_or(0, |(_, version)| *version);
+        if version != 0 && expected.is_some_and(|expected| expected != version) {
+            return false;
+        }
+        let next = version.checked_add(1).unwrap();
+        self.0.insert(key.to_owned(), (value.to_vec(), next));
+        true
+    }
+}
