@@ -25,6 +25,7 @@ use bitgate::http::{Headers, Reply, Request, SetCookie};
 use bitgate::time::UnixTime;
 use bitgate_simulator::bitbucket::{Fault, FaultResponse};
 use proptest::prelude::*;
+use serde_json::json;
 use support::browser::Jar;
 use support::native_edge::{Memory, Seeded, environment};
 use support::setup::Setup;
@@ -47,6 +48,8 @@ enum Happening {
     Restart(usize),
     /// Bitbucket fails once.
     Outage,
+    /// An instance gets the configuration in which the other of two keys seals.
+    Keys(usize),
     /// Time goes by.
     Wait(u64),
 }
@@ -61,6 +64,8 @@ struct OnItsWay {
 
 struct Instance {
     gate: Rc<Gate>,
+    /// Which of the two keys seals.
+    first: usize,
     memory: Memory,
     /// How often each refresh token was used, since it last forgot something.
     used: BTreeMap<Vec<u8>, usize>,
@@ -88,6 +93,20 @@ fn setup() -> Setup {
     }
 }
 
+/// A gate with two keys, of which `first` seals.
+fn gate(first: usize) -> Rc<Gate> {
+    let (mut example, _) = World::parts(Kind::Native, &setup());
+    let mut config = example.plugin();
+    let mut keys = [
+        config["session"]["keys"][0].clone(),
+        json!({"kid": "other", "key": {"inline": "bmV3LW5ldy1uZXctbmV3LW5ldy1uZXctbmV3LTAwMDI="}}),
+    ];
+    keys.rotate_left(first);
+    config["session"]["keys"] = json!(keys);
+    let config = Config::parse(config.to_string().as_bytes(), &environment).unwrap();
+    Gate::new(config).unwrap()
+}
+
 impl Machine {
     fn start(instances: usize) -> Self {
         let mut world = World::new(Kind::Native, &setup());
@@ -95,10 +114,9 @@ impl Machine {
         let mut browser = world.browser();
         assert_eq!(browser.sign_in("/", &ada).status(), 302);
         let jar = browser.jar.clone();
-        let (mut example, _) = World::parts(Kind::Native, &setup());
-        let config = example.plugin().to_string();
         let instance = |_| Instance {
-            gate: Gate::new(Config::parse(config.as_bytes(), &environment).unwrap()).unwrap(),
+            gate: gate(0),
+            first: 0,
             memory: Memory::default(),
             used: BTreeMap::new(),
         };
@@ -155,6 +173,12 @@ impl Machine {
                 times: 1,
                 response: FaultResponse::Status(503),
             }),
+            Happening::Keys(instance) => {
+                // Envoy keeps the shared data; what waits belongs to the old configuration.
+                let instance = &mut self.instances[instance % count];
+                instance.first = 1 - instance.first;
+                instance.gate = gate(instance.first);
+            }
             Happening::Wait(seconds) => self.world.advance(*seconds),
         }
     }
@@ -286,6 +310,7 @@ fn happenings(instances: usize, with_losses: bool) -> impl Strategy<Value = Vec<
         5 => Just(Happening::Answer),
         1 => Just(Happening::AnswerOutOfOrder),
         1 => Just(Happening::Outage),
+        1 => (0..instances).prop_map(Happening::Keys),
         6 => prop_oneof![1_u64..20, 100_u64..400, 700_u64..900, 1_000_u64..3_000].prop_map(Happening::Wait),
         u32::from(with_losses) => (0..instances).prop_map(Happening::Death),
         u32::from(with_losses) => (0..instances).prop_map(Happening::Restart),

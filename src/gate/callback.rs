@@ -17,6 +17,7 @@ use crate::http::{Cookies, HeaderValue, Reply, Request, Response, SetCookie};
 use crate::identity::Identity;
 use crate::oauth::{AuthorizationCode, AuthorizationResponse, State, TokenRequest};
 use crate::session::{COOKIE_PREFIX, Issued, NotIssued, PendingLogin, PendingLogins, Returns};
+use crate::time::UnixTime;
 
 /// A login that waits for Bitbucket.
 #[derive(Debug)]
@@ -29,7 +30,8 @@ pub(super) struct Exchange {
 /// What it waits for, with what is known by then.
 #[derive(Debug)]
 enum Awaiting {
-    Token,
+    /// Asked for at this moment, from which the token's life is counted.
+    Token(UnixTime),
     User(Granted),
     Emails(Granted, Account),
 }
@@ -60,7 +62,7 @@ impl Gate {
             return self.refuse_login(refusal, &request, &login, host);
         }
         match code {
-            Ok(code) => self.exchange(request, login, &code),
+            Ok(code) => self.exchange(request, login, &code, host.now),
             Err(error) => {
                 let refusal = refused_by_provider(&error);
                 self.refuse_login(refusal, &request, &login, host)
@@ -98,6 +100,7 @@ impl Gate {
         request: Request,
         login: PendingLogin,
         code: &AuthorizationCode,
+        now: UnixTime,
     ) -> Step {
         let token_request = TokenRequest::AuthorizationCode {
             code,
@@ -109,7 +112,7 @@ impl Gate {
         let exchange = Box::new(Exchange {
             request,
             login,
-            awaiting: Awaiting::Token,
+            awaiting: Awaiting::Token(now),
         });
         Step::Call(
             call,
@@ -190,8 +193,8 @@ impl Exchange {
         let refuse =
             |refusal: Refusal, host: &Host<'_>| gate.refuse_login(refusal, &request, &login, host);
         let (call, awaiting) = match awaiting {
-            Awaiting::Token => {
-                let granted = match Granted::read(reply, host.now) {
+            Awaiting::Token(asked_at) => {
+                let granted = match Granted::read(reply, asked_at) {
                     Ok(granted) => granted,
                     Err(error) => return refuse(Refusal::no_token(&error), host),
                 };

@@ -29,6 +29,8 @@ pub struct Renewal {
     account_id: String,
     refresh_token: RefreshToken,
     call: Call,
+    /// The life of the next token is counted from here: when its answer arrives it is younger.
+    asked_at: UnixTime,
 }
 
 /// A request whose session is being renewed, at the time of its response.
@@ -121,8 +123,8 @@ impl Gate {
                 }
                 let span = Seconds(self.config.bitbucket.web.timeout.0.saturating_add(MARGIN.0));
                 let lease = self.renewals.lease(spot, &session.id, ends_at, span, host);
-                let renewal =
-                    lease.map(|lease| Box::new(self.renewal(lease, session, refresh_token)));
+                let renewal = lease
+                    .map(|lease| Box::new(self.renewal(lease, session, refresh_token, host.now)));
                 match is_good {
                     true => Current::Good(signed_in, Vec::new(), Some(watch), renewal),
                     false => Current::Later(renewal),
@@ -136,6 +138,7 @@ impl Gate {
         lease: Lease,
         session: &crate::session::Session,
         refresh_token: RefreshToken,
+        asked_at: UnixTime,
     ) -> Renewal {
         let bitbucket = &self.config.bitbucket;
         let request = TokenRequest::RefreshToken(&refresh_token);
@@ -146,6 +149,7 @@ impl Gate {
             session_id: session.id.clone(),
             account_id: session.identity.account_id.clone(),
             refresh_token,
+            asked_at,
         }
     }
 
@@ -224,7 +228,7 @@ impl Renewal {
     /// Publishes what came back, for every request of the session on every worker.
     pub fn finish(self, reply: Reply, host: &mut Host<'_>) -> Event {
         let Self { gate, lease, .. } = &self;
-        let mut granted = match Granted::read(reply, host.now) {
+        let mut granted = match Granted::read(reply, self.asked_at) {
             Ok(granted) => granted,
             Err(error) => return self.fail(&error, host),
         };
