@@ -145,7 +145,7 @@ impl Reader<'_> {
 
     /// The section `revocations`.
     pub(super) fn revocations(&self, node: &Node<'_>) -> Option<Revocations> {
-        let section = self.object(node, &["everybody", "accounts", "sessions"])?;
+        let section = self.object(node, &["everybody", "accounts", "sessions", "workspaces"])?;
         let everybody = match section.member("everybody") {
             Some(node) => self.moment(&node).map(Some),
             None => Some(None),
@@ -155,10 +155,18 @@ impl Reader<'_> {
             None => Some(BTreeMap::new()),
         };
         let (accounts, sessions) = (moments("accounts"), moments("sessions"));
+        let workspaces = moments("workspaces");
+        if section.member("workspaces").is_some() {
+            self.warn(
+                &section.path_of("workspaces"),
+                "who is a member is not known yet, so this ends everybody's sessions from before",
+            );
+        }
         Some(Revocations {
             everybody: everybody?,
             accounts: accounts?,
             sessions: sessions?,
+            workspaces: workspaces?,
         })
     }
 

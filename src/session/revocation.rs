@@ -20,6 +20,10 @@ pub struct Revocations {
     pub accounts: BTreeMap<String, UnixTime>,
     /// One session, by its id as in the log.
     pub sessions: BTreeMap<String, UnixTime>,
+    /// Those of the members of a workspace, by its slug or UUID. A session does not say of which
+    /// workspaces the person is a member, so until that is known it covers everybody's: nobody whom
+    /// it means is left out.
+    pub workspaces: BTreeMap<String, UnixTime>,
 }
 
 impl Revocations {
@@ -34,6 +38,7 @@ impl Revocations {
         times
             .into_iter()
             .flatten()
+            .chain(self.workspaces.values())
             .any(|not_before| session.issued_at < *not_before)
     }
 }
@@ -156,6 +161,7 @@ mod tests {
             everybody: Some(UnixTime(100)),
             accounts: BTreeMap::from([("ada".to_owned(), UnixTime(200))]),
             sessions: BTreeMap::from([("s1".to_owned(), UnixTime(300))]),
+            workspaces: BTreeMap::new(),
         };
         for (id, account, issued_at, expected) in [
             ("s", "grace", 99, true),
@@ -169,6 +175,13 @@ mod tests {
             assert_eq!(covered, expected, "{id} {account} {issued_at}");
         }
         assert!(!Revocations::default().cover(&session("s", "a", 0)));
+        // Who is a member is not known, so nobody is taken for none.
+        let acme = Revocations {
+            workspaces: BTreeMap::from([("acme".to_owned(), UnixTime(100))]),
+            ..Revocations::default()
+        };
+        assert!(acme.cover(&session("s", "a", 99)));
+        assert!(!acme.cover(&session("s", "a", 100)));
     }
 
     #[test]

@@ -224,6 +224,24 @@ story!(the_circuit_opens_and_probes, short(), |world| {
     }
 });
 
+story!(a_closed_account_ends_with_its_token, short(), |world| {
+    let mut browser = signed_in(world);
+    let ada = browser.world.person("ada");
+    browser.world.bitbucket().close_account(&ada);
+    for seconds in [810, 20, 200] {
+        browser.world.advance(seconds);
+        browser.open("/");
+    }
+    let answer = browser.fetch("/");
+    assert_eq!(
+        (
+            answer.status().as_u16(),
+            header(&answer, "x-bitgate-reason")
+        ),
+        (401, "grant_refused")
+    );
+});
+
 story!(
     a_revoked_grant_ends_with_its_token_and_not_in_a_loop,
     short(),

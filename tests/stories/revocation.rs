@@ -105,6 +105,23 @@ story!(
 );
 
 story!(
+    a_workspace_is_ended_with_everybody_who_could_be_in_it,
+    Setup {
+        config: |config| {
+            config["revocations"] = json!({"workspaces": {"acme": "2999-01-01T00:00:00Z"}});
+        },
+        ..Setup::default()
+    },
+    |world| {
+        let mut browser = signed_in(world, "ada");
+        assert_eq!(
+            header(&browser.fetch("/"), "x-bitgate-reason"),
+            "session_revoked"
+        );
+    }
+);
+
+story!(
     the_id_of_a_session_is_in_the_log_and_opens_nothing,
     |world| {
         let jar = signed_in(world, "ada").jar;
