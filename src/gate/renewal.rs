@@ -76,10 +76,10 @@ impl Gate {
         host: &mut Host<'_>,
     ) -> Current {
         if host.now < signed_in.renew_at() {
-            return Current::Good(signed_in, Vec::new(), None, None);
+            return Current::unchanged(signed_in);
         }
         let Some(refresh_token) = signed_in.grant.refresh_token.clone() else {
-            return Current::Good(signed_in, Vec::new(), None, None);
+            return Current::unchanged(signed_in);
         };
         let session = &signed_in.session;
         let ends_at = signed_in.grant.expires_at;
@@ -103,25 +103,23 @@ impl Gate {
                         Current::Good(next, cookies, None, None)
                     }
                     // Sealed with a key that this instance does not have, or over as well.
-                    None if is_good => Current::Good(signed_in, Vec::new(), None, None),
+                    None if is_good => Current::unchanged(signed_in),
                     None => Current::Over,
                 }
             }
             Standing::Leased if is_good => Current::Good(signed_in, Vec::new(), Some(watch), None),
             Standing::Leased => Current::Later(None),
-            Standing::Failed { .. } | Standing::Full if is_good => {
-                Current::Good(signed_in, Vec::new(), None, None)
-            }
+            Standing::Failed { .. } | Standing::Full if is_good => Current::unchanged(signed_in),
             Standing::Failed { refusals, .. } if refusals >= 2 => Current::Over,
             Standing::Failed { .. } | Standing::Full => Current::Unknown,
             Standing::Free(spot) => {
                 if !self.circuit.allows(host.now, host.shared) {
                     return match is_good {
-                        true => Current::Good(signed_in, Vec::new(), None, None),
+                        true => Current::unchanged(signed_in),
                         false => Current::Unknown,
                     };
                 }
-                let span = Seconds(self.config.bitbucket.web.timeout.0.saturating_add(MARGIN.0));
+                let span = self.patience();
                 let lease = self.renewals.lease(spot, &session.id, ends_at, span, host);
                 let renewal = lease
                     .map(|lease| Box::new(self.renewal(lease, session, refresh_token, host.now)));
@@ -171,6 +169,11 @@ impl Gate {
         }
     }
 
+    /// As long as a call may take, there and back: how long a lease lives, and a request waits.
+    fn patience(&self) -> Seconds {
+        Seconds(self.config.bitbucket.web.timeout.0.saturating_add(MARGIN.0))
+    }
+
     /// A request whose token has ended waits, as long as a call may take.
     pub(super) fn wait(
         self: &Rc<Self>,
@@ -179,8 +182,7 @@ impl Gate {
         until: Option<UnixTime>,
         host: &Host<'_>,
     ) -> Step {
-        let span = self.config.bitbucket.web.timeout.0.saturating_add(MARGIN.0);
-        let until = until.unwrap_or(host.now.plus(Seconds(span)));
+        let until = until.unwrap_or(host.now.plus(self.patience()));
         let waiting = Box::new(Waiting {
             gate: Rc::clone(self),
             request,
@@ -194,6 +196,13 @@ impl Gate {
         Refusal::new(Reason::RenewalUnavailable)
             .with_retry(request.target.as_str())
             .into_step(request, rule)
+    }
+}
+
+impl Current {
+    /// The grant that came, and nothing to do about it.
+    fn unchanged(signed_in: Rc<SignedIn>) -> Self {
+        Self::Good(signed_in, Vec::new(), None, None)
     }
 }
 
