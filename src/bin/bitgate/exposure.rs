@@ -84,7 +84,7 @@ impl Row {
 }
 
 /// What the service gets to know.
-fn receives(config: &Config, rule: &Rule) -> String {
+pub(crate) fn receives(config: &Config, rule: &Rule) -> String {
     match (rule.allow, rule.inject) {
         (bitgate::policy::Allow::Nobody, _) => "nothing: it is closed".to_owned(),
         (bitgate::policy::Allow::Public, _) => "nothing".to_owned(),
@@ -98,7 +98,7 @@ fn receives(config: &Config, rule: &Rule) -> String {
 }
 
 /// A value on one line, as YAML's flow style without quotation marks.
-fn flow(json: &Json) -> String {
+pub(crate) fn flow(json: &Json) -> String {
     match json {
         Json::Null => "null".to_owned(),
         Json::Bool(value) => value.to_string(),

@@ -47,6 +47,11 @@ impl Input {
         Ok(Self { name, bytes })
     }
 
+    /// Its bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The documents in it.
     ///
     /// # Errors

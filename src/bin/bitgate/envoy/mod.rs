@@ -7,6 +7,7 @@ mod manager;
 mod route;
 mod tls;
 
+pub(crate) use cluster::look_at_cluster;
 pub(crate) use filter::{WASM, is_bitgate, look, plugin};
 pub(crate) use manager::{HTTP_CONNECTION_MANAGER, Manager, Scope};
 
