@@ -14,7 +14,7 @@ CARGO_DOC := RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps --document-pri
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help wasm wasm-test-hooks envoy-binary run test check deny fuzz browser clean wasm-target components
+.PHONY: help wasm wasm-test-hooks bitgate envoy-binary run test check deny fuzz browser clean wasm-target components
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1 \2/p' Makefile | \
@@ -27,6 +27,10 @@ wasm: wasm-target ## Build target/bitgate.wasm and check its size
 wasm-test-hooks: wasm-target ## Build target/bitgate-test-hooks.wasm, the module with hooks for tests
 	$(CARGO_MODULE) --features test-hooks --target-dir $(TEST_HOOKS_DIR)
 	@scripts/install-module $(TEST_HOOKS_DIR)/$(WASM_TARGET)/release/bitgate.wasm target/bitgate-test-hooks.wasm
+
+bitgate: ## Build target/bitgate, the command that checks configurations and makes keys
+	cargo build --locked --release --package bitgate --bin bitgate
+	@scripts/install-module $(CARGO_TARGET_DIR)/release/bitgate target/bitgate
 
 envoy-binary: ## Print the path of the Envoy binary (ENVOY, or fetched once)
 	@scripts/fetch-envoy

@@ -113,9 +113,9 @@ receive a Bitbucket token.
 Usage: bitgate check [--strict] [--env] FILE
 
 FILE, or standard input for \"-\", is one of
-  a configuration of Bitgate          JSON or YAML
-  a configuration of Envoy            a bootstrap, or single resources such as a Listener
-  a Kubernetes manifest               WasmPlugin, EnvoyFilter, EnvoyExtensionPolicy, EnvoyPatchPolicy
+  a configuration of Bitgate   JSON or YAML
+  a configuration of Envoy     a bootstrap, or single resources such as a Listener
+  a Kubernetes manifest        WasmPlugin, EnvoyFilter, EnvoyExtensionPolicy, EnvoyPatchPolicy
 
 Options:
   --strict   warnings are problems too

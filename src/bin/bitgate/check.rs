@@ -74,8 +74,8 @@ pub(crate) fn plugins(input: &Input, findings: &mut Findings) -> Vec<Plugin> {
     let whole = Place::new(one_line(&input.name), "");
     let documents = match input.documents() {
         Ok(documents) => documents,
-        Err(message) => {
-            findings.say(Code::Syntax, Level::Error, &whole, &message);
+        Err((code, message)) => {
+            findings.say(code, Level::Error, &whole, &message);
             return Vec::new();
         }
     };

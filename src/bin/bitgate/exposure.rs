@@ -11,7 +11,8 @@ use crate::plugin::Plugin;
 /// What each rule gives to the service, in the order of the rules.
 pub(crate) fn report(plugin: &Plugin, config: &Config) -> String {
     let site = &config.public.origin;
-    let mut text = format!("exposure of {site} ({}):\n", plugin.place.name);
+    let place = one_line(&plugin.place.name);
+    let mut text = format!("exposure of {site} ({place}):\n");
     let written = Node::root(&plugin.configuration.json).list("rules");
     let rows: Vec<Row> = config
         .policy

@@ -13,14 +13,14 @@ const ISTIO: [&str; 4] = [
     "path_with_escaped_slashes_action",
     "stream_idle_timeout",
     "headers_with_underscores_action",
-    "async_response_buffer_limit",
+    "http.async_response_buffer_limit",
 ];
 
 /// The same for Envoy Gateway.
 const GATEWAY: [&str; 3] = [
     "disableMergeSlashes",
     "streamIdleTimeout",
-    "async_response_buffer_limit",
+    "http.async_response_buffer_limit",
 ];
 
 /// Looks at the resources of a file together.
@@ -247,15 +247,16 @@ impl Around {
     }
 }
 
-/// Whether a setting is there, in whatever form.
-fn mentions(resource: &Node<'_>, name: &str) -> bool {
+/// Whether a setting is there, in whatever form: as a field, as a key of a runtime layer or as what
+/// a patch is for.
+fn mentions(resource: &Node<'_>, setting: &str) -> bool {
+    let name = setting.rsplit('.').next().unwrap_or(setting);
     let mut found = false;
     resource.visit(&mut |node| {
-        let has = |key: &str| key == name || key.ends_with(&format!(".{name}"));
         let is_patched = node
             .text("path")
             .is_some_and(|path| path.ends_with(&format!("/{name}")));
-        let is_set = node.get(name).is_some() || node.members().iter().any(|(key, _)| has(key));
+        let is_set = node.get(name).is_some() || node.get(setting).is_some();
         found = found || is_patched || is_set;
     });
     found
