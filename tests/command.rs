@@ -216,15 +216,7 @@ fn a_bad_configuration_gets_the_lines_of_the_module() {
             .filter_map(|line| line.strip_prefix(&prefix))
             .collect();
         let expected = fs::read_to_string(path.with_extension("txt")).unwrap();
-        if printed.is_empty() {
-            // What is no JSON object has no configuration in it.
-            assert_eq!(
-                expected.lines().count(),
-                1,
-                "{}: {}",
-                path.display(),
-                ran.stdout
-            );
+        if ran.stdout.starts_with("error [syntax]") {
             continue;
         }
         assert_eq!(
@@ -235,7 +227,7 @@ fn a_bad_configuration_gets_the_lines_of_the_module() {
         );
         compared += 1;
     }
-    assert!(compared >= 5, "{compared}");
+    assert!(compared >= 7, "{compared}");
 }
 
 #[test]

@@ -110,7 +110,8 @@ pub(crate) fn plugins(input: &Input, findings: &mut Findings) -> Vec<Plugin> {
 
 fn in_document(document: &Document, place: Place, findings: &mut Findings) -> Vec<Plugin> {
     let root = Node::root(&document.json);
-    if is_ours(&document.json) {
+    // What is nothing else is read as ours, so that it is said what is missing.
+    if is_ours(&document.json) || !envoy::is_envoy(&root) {
         return vec![Plugin {
             place,
             configuration: match &document.text {

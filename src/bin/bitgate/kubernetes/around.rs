@@ -247,15 +247,13 @@ impl Around {
     }
 }
 
-/// Whether a setting is there, in whatever form: as a field, as a key of a runtime layer or as what
-/// a patch is for.
+/// Whether a setting is there, in whatever form: as a field, as a key of a runtime layer, or in the
+/// text of a patch or a bootstrap.
 fn mentions(resource: &Node<'_>, setting: &str) -> bool {
     let name = setting.rsplit('.').next().unwrap_or(setting);
     let mut found = false;
     resource.visit(&mut |node| {
-        let is_patched = node
-            .text("path")
-            .is_some_and(|path| path.ends_with(&format!("/{name}")));
+        let is_patched = node.as_str().is_some_and(|text| text.contains(name));
         let is_set = node.get(name).is_some() || node.get(setting).is_some();
         found = found || is_patched || is_set;
     });
