@@ -97,6 +97,19 @@ impl Json {
         }
     }
 
+    /// The number, if it is a whole one that fits, however it is written: `5`, `5.0` or `5e0`.
+    #[must_use]
+    pub fn as_whole(&self) -> Option<u64> {
+        let Self::Number(number) = self else {
+            return None;
+        };
+        // Display writes no exponent, and no fraction for a whole number.
+        let whole = || number.as_f64().filter(|number| number.fract() == 0.0);
+        number
+            .as_u64()
+            .or_else(|| whole()?.to_string().parse().ok())
+    }
+
     /// The items, if this is an array.
     #[must_use]
     pub fn as_array(&self) -> Option<&[Self]> {
@@ -105,6 +118,12 @@ impl Json {
         } else {
             None
         }
+    }
+
+    /// Whether this is an object.
+    #[must_use]
+    pub fn is_object(&self) -> bool {
+        matches!(self, Self::Object(_))
     }
 
     /// What kind of value this is, for messages.

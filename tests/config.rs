@@ -73,7 +73,7 @@ fn the_smallest_configuration_has_safe_defaults() {
         (43_200, 3_600)
     );
     assert_eq!(
-        config.policy.rules[0].inject,
+        config.policy.rules()[0].inject,
         bitgate::policy::Inject::Identity
     );
     let names: Vec<_> = config
@@ -223,6 +223,8 @@ fn every_key_is_documented_and_every_documented_key_exists() {
         ("bitbucket.api", vec!["bitbucket", "api"]),
         ("session", vec!["session"]),
         ("status", vec!["status"]),
+        ("rights", vec!["rights"]),
+        ("bots.*", vec!["bots", "reader"]),
         ("revocations", vec!["revocations"]),
         ("session.keys[]", vec!["session", "keys", "0"]),
         ("rules[]", vec!["rules", "0"]),
@@ -232,6 +234,8 @@ fn every_key_is_documented_and_every_documented_key_exists() {
         let mut config = minimal();
         config["status"] = json!({"allow": "nobody"});
         config["revocations"] = json!({});
+        config["rights"] = json!({});
+        config["bots"] = json!({"reader": {"access_token": {"env": "SECRET"}}});
         let mut value = &mut config;
         for step in steps {
             value = match step {
@@ -291,7 +295,7 @@ fn a_struct_is_read_as_its_json_form() {
     let bytes = structure(&minimal()).encode_to_vec();
     let config = Config::parse(&bytes, &environment).unwrap();
     assert_eq!(config.public.origin, "https://tools.example.com");
-    assert_eq!(config.policy.rules.len(), 1);
+    assert_eq!(config.policy.rules().len(), 1);
     let cut = &bytes[..bytes.len() - 1];
     let problems = Config::parse(cut, &environment).unwrap_err();
     assert_eq!(problems[0].path, "configuration");

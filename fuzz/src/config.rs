@@ -97,10 +97,10 @@ fn check_values(config: &Config) {
         assert!(url.scheme() == "https" || is_loopback, "{url}");
         assert!((1..=60).contains(&endpoint.timeout.0));
     }
-    assert!(!config.keys.is_empty() && !config.policy.rules.is_empty());
+    assert!(!config.keys.is_empty() && !config.policy.rules().is_empty());
     assert!(config.bitbucket.scopes.allow("account"));
     assert!(config.bitbucket.client.basic_authorization().is_some());
-    for rule in &config.policy.rules {
+    for rule in config.policy.rules() {
         assert!(!rule.paths.is_empty());
         assert!(
             !rule

@@ -114,6 +114,7 @@ pub(crate) fn answer(status: u16, body: &[u8]) -> Reply {
         status,
         media_type: "application/json".to_owned(),
         body: body.to_vec(),
+        retry_after: None,
     }
 }
 

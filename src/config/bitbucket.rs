@@ -12,6 +12,9 @@ use crate::time::Seconds;
 
 const TIMEOUT: Seconds = Seconds(5);
 
+/// What Bitbucket allows: calls in any hour, for a consumer or a token.
+const API_BUDGET: u32 = 1_000;
+
 /// What examples say in the place of a secret.
 const PLACEHOLDERS: [&str; 8] = [
     "changeme",
@@ -26,7 +29,14 @@ const PLACEHOLDERS: [&str; 8] = [
 
 impl Reader<'_> {
     pub(super) fn bitbucket(&self, node: &Node<'_>, is_loopback: bool) -> Option<Bitbucket> {
-        let known = ["client_id", "client_secret", "scopes", "web", "api"];
+        let known = [
+            "client_id",
+            "client_secret",
+            "scopes",
+            "web",
+            "api",
+            "api_budget",
+        ];
         let section = self.object(node, &known)?;
         let id = self
             .required(&section, "client_id")
@@ -43,6 +53,7 @@ impl Reader<'_> {
         let api = self
             .required(&section, "api")
             .and_then(|node| self.endpoint(&node, "api.bitbucket.org", is_loopback));
+        let api_budget = self.api_budget(&section);
         let client = ClientCredentials {
             id: id?,
             secret: ClientSecret::new(secret?.as_str()),
@@ -52,7 +63,16 @@ impl Reader<'_> {
             scopes: scopes?,
             web: web?,
             api: api?,
+            api_budget: api_budget?,
         })
+    }
+
+    /// `api_budget` of a credential: calls to the API an hour.
+    pub(super) fn api_budget(&self, section: &Node<'_>) -> Option<u32> {
+        match section.member("api_budget") {
+            Some(node) => self.number(&node, 1, 100_000),
+            None => Some(API_BUDGET),
+        }
     }
 
     fn client_id(&self, node: &Node<'_>) -> Option<String> {

@@ -1,7 +1,10 @@
 //! The configuration: checked once, as a whole, before the first request. What is in a [`Config`]
 //! needs no second look.
 
+mod access;
+mod allow;
 mod bitbucket;
+mod groups;
 mod headers;
 mod reader;
 mod rules;
@@ -9,6 +12,8 @@ mod session;
 mod structure;
 mod text;
 
+pub use access::{Access, Bot};
+pub use groups::{GroupSource, Groups};
 pub use headers::{Fact, IdentityHeaders};
 pub use reader::{Environment, Problem};
 
@@ -36,6 +41,8 @@ pub struct Config {
     pub status_allow: Allow,
     /// Sessions that are over before their time.
     pub revocations: Revocations,
+    /// What rules need to know, and where from.
+    pub access: Access,
     /// Who may do what.
     pub policy: Policy,
     /// What an operator should know although it is allowed.
@@ -66,6 +73,8 @@ pub struct Bitbucket {
     pub web: Endpoint,
     /// The host with the API.
     pub api: Endpoint,
+    /// How many calls to the API an hour the consumer may make.
+    pub api_budget: u32,
 }
 
 impl PublicOrigin {
@@ -111,6 +120,11 @@ impl Reader<'_> {
             "identity_headers",
             "status",
             "revocations",
+            "rights",
+            "bots",
+            "workspaces",
+            "repositories",
+            "groups",
             "rules",
         ];
         let root = self.root(json, &known)?;
@@ -142,9 +156,13 @@ impl Reader<'_> {
             Some(node) => self.revocations(&node),
             None => Some(Revocations::default()),
         };
+        let access = self.access(&root, is_loopback);
         let rules = self
             .required(&root, "rules")
             .and_then(|node| self.rules(&node, is_loopback));
+        if let (Some(access), Some(rules)) = (&access, &rules) {
+            self.known_names(&root, access, rules);
+        }
         let (keys, lifetimes) = session?;
         Some(Config {
             public: public?,
@@ -154,7 +172,8 @@ impl Reader<'_> {
             identity_headers: identity_headers?,
             status_allow: status_allow?,
             revocations: revocations?,
-            policy: Policy { rules: rules? },
+            access: access?,
+            policy: Policy::new(rules?),
             warnings: self.warnings(),
         })
     }

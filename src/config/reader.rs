@@ -104,6 +104,7 @@ impl<'e> Reader<'e> {
     pub(super) fn finish<T>(self, value: Option<T>) -> Result<T, Vec<Problem>> {
         let mut problems = self.problems.into_inner();
         problems.sort_by_cached_key(Problem::sort_key);
+        problems.dedup();
         match value {
             Some(value) if problems.is_empty() => Ok(value),
             Some(_) | None => Err(problems),
@@ -205,6 +206,25 @@ impl<'e> Reader<'e> {
         json.as_str()
     }
 
+    /// A whole number between `least` and `most`. A Struct has floating point numbers only.
+    pub(super) fn number(&self, node: &Node<'_>, least: u32, most: u32) -> Option<u32> {
+        let number = node
+            .json
+            .as_whole()
+            .and_then(|number| u32::try_from(number).ok());
+        let fits = number.filter(|number| (least..=most).contains(number));
+        if fits.is_none() {
+            let expected = format!("expected a whole number from {least} to {most}");
+            let found = if let Json::Number(number) = node.json {
+                number.to_string()
+            } else {
+                node.json.kind().to_owned()
+            };
+            self.wrong(&node.path, &expected, &found);
+        }
+        fits
+    }
+
     /// The items of a list that must not be empty.
     pub(super) fn list<'j>(&self, node: &Node<'j>) -> Option<Vec<Node<'j>>> {
         let json: &'j Json = node.json;
@@ -221,6 +241,31 @@ impl<'e> Reader<'e> {
             path: format!("{}[{index}]", node.path),
         };
         Some(items.iter().enumerate().map(node).collect())
+    }
+
+    /// `true` or `false`.
+    pub(super) fn flag(&self, node: &Node<'_>) -> Option<bool> {
+        let flag = node.json.as_bool();
+        if flag.is_none() {
+            self.wrong(&node.path, "expected true or false", node.json.kind());
+        }
+        flag
+    }
+
+    /// One text, or a list of them.
+    pub(super) fn texts<'j>(&self, node: &Node<'j>) -> Option<Vec<(Node<'j>, &'j str)>> {
+        let items = match node.json {
+            Json::Array(_) => self.list(node)?,
+            Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Object(_) => {
+                vec![node.clone()]
+            }
+        };
+        // Every item that is no text is reported, and so are those behind it.
+        let texts = items.into_iter().filter_map(|item| {
+            let text = self.string(&item)?;
+            Some((item, text))
+        });
+        Some(texts.collect())
     }
 
     /// One of a few words.

@@ -8,7 +8,7 @@
 use std::rc::Rc;
 
 use crate::bitbucket::{
-    Account, Granted, emails_call, read_emails, read_user, token_call, user_call,
+    Account, Granted, InvalidAnswer, emails_call, read_emails, read_user, token_call, user_call,
 };
 use crate::gate::refusal::Refusal;
 use crate::gate::{Event, EventKind, Gate, Pending, Reason, Step};
@@ -16,6 +16,7 @@ use crate::host::Host;
 use crate::http::{Cookies, HeaderValue, Reply, Request, Response, SetCookie};
 use crate::identity::Identity;
 use crate::oauth::{AuthorizationCode, AuthorizationResponse, State, TokenRequest};
+use crate::rights::Priority;
 use crate::session::{COOKIE_PREFIX, Issued, NotIssued, PendingLogin, PendingLogins, Returns};
 use crate::time::UnixTime;
 
@@ -138,6 +139,19 @@ impl Gate {
             .into_step(request, None)
     }
 
+    /// Counts a call to the API. A refusal if the budget has none left, not even for a sign-in.
+    fn no_call_left(&self, host: &mut Host<'_>) -> Option<Refusal> {
+        let taken = self.budget.take(Priority::SignIn, host.now, host.shared);
+        taken.err().map(|spent| Refusal::new(Reason::from(spent)))
+    }
+
+    fn no_identity(&self, what: &str, error: &InvalidAnswer, host: &mut Host<'_>) -> Refusal {
+        if let InvalidAnswer::RateLimited(after) = error {
+            self.budget.pause(*after, host.now, host.shared);
+        }
+        Refusal::no_identity(what, error)
+    }
+
     fn complete(
         &self,
         request: &Request,
@@ -201,13 +215,16 @@ impl Exchange {
                 if let Some(refusal) = missing_scopes(&gate, &granted) {
                     return refuse(refusal, host);
                 }
+                if let Some(refusal) = gate.no_call_left(host) {
+                    return refuse(refusal, host);
+                }
                 let call = user_call(&bitbucket.api, &granted.grant.access_token);
                 (call, Awaiting::User(granted))
             }
             Awaiting::User(granted) => {
                 let account = match read_user(reply) {
                     Ok(account) => account,
-                    Err(error) => return refuse(Refusal::no_identity("user", &error), host),
+                    Err(error) => return refuse(gate.no_identity("user", &error, host), host),
                 };
                 if !granted
                     .scopes
@@ -218,13 +235,18 @@ impl Exchange {
                     let identity = account.with_email(None);
                     return gate.complete(&request, &login, &granted, identity, host);
                 }
+                if let Some(refusal) = gate.no_call_left(host) {
+                    return refuse(refusal, host);
+                }
                 let call = emails_call(&bitbucket.api, &granted.grant.access_token);
                 (call, Awaiting::Emails(granted, account))
             }
             Awaiting::Emails(granted, account) => {
                 let email = match read_emails(reply) {
                     Ok(email) => email,
-                    Err(error) => return refuse(Refusal::no_identity("user/emails", &error), host),
+                    Err(error) => {
+                        return refuse(gate.no_identity("user/emails", &error, host), host);
+                    }
                 };
                 let identity = account.with_email(email);
                 return gate.complete(&request, &login, &granted, identity, host);

@@ -26,12 +26,18 @@ pub enum EventKind {
     LoginStarted,
     /// Somebody asked who they are.
     Asked,
+    /// Rights or groups were looked up.
+    LookedUp,
+    /// Rights or groups could not be looked up.
+    NotLookedUp,
     /// A session could not be renewed.
     NotRenewed,
     /// The request was refused.
     Refused,
     /// A session was renewed.
     Renewed,
+    /// A rule on trial would have decided like this; the next one did.
+    Shadowed,
     /// Somebody signed in.
     SignedIn,
     /// Somebody signed out.
@@ -45,9 +51,12 @@ impl EventKind {
     pub const ALL: &[Self] = &[
         Self::LoginStarted,
         Self::Asked,
+        Self::LookedUp,
+        Self::NotLookedUp,
         Self::NotRenewed,
         Self::Refused,
         Self::Renewed,
+        Self::Shadowed,
         Self::SignedIn,
         Self::SignedOut,
         Self::Redirected,
@@ -59,9 +68,12 @@ impl EventKind {
         match self {
             Self::LoginStarted => "login_started",
             Self::Asked => "asked",
+            Self::LookedUp => "looked_up",
+            Self::NotLookedUp => "not_looked_up",
             Self::NotRenewed => "not_renewed",
             Self::Refused => "refused",
             Self::Renewed => "renewed",
+            Self::Shadowed => "shadowed",
             Self::SignedIn => "signed_in",
             Self::SignedOut => "signed_out",
             Self::Redirected => "redirected",
@@ -149,7 +161,8 @@ impl Event {
     #[must_use]
     pub fn level(&self) -> Level {
         match (self.event, self.reason) {
-            (EventKind::Asked, None) => Level::Debug,
+            (EventKind::Asked | EventKind::LookedUp, None) => Level::Debug,
+            (EventKind::Shadowed, _) => Level::Info,
             (_, None) => Level::Info,
             (_, Some(reason)) => reason.level(),
         }

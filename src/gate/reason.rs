@@ -48,9 +48,15 @@ reasons! {
     /// The person said no at Bitbucket.
     AccessDenied: "access_denied", 403, Info, "You said no",
         "You did not let this site see who you are, so it cannot let you in.";
+    /// The account is none of those that the rule lists.
+    AccountNotListed: "account_not_listed", 403, Info, "This page is not for your account",
+        "It is for some accounts only, and yours is none of them.";
     /// Bitbucket does not say that the token belongs to an active person.
     AccountRefused: "account_refused", 403, Warn, "Bitbucket does not vouch for this account",
         "Signing in needs an active personal account at Bitbucket.";
+    /// The budget for calls of this hour is used.
+    ApiBudgetExhausted: "api_budget_exhausted", 503, Warn, "Bitbucket was asked too often",
+        "This site may not ask Bitbucket more often in this hour. Please try again in a few minutes.";
     /// The request cannot be judged.
     BadRequest: "bad_request", 400, Info, "This address cannot be understood",
         "It could mean two different things. Please check the address.";
@@ -60,14 +66,14 @@ reasons! {
     /// Bitbucket sent the browser back with an error.
     BitbucketRefused: "bitbucket_refused", 502, Warn, "Bitbucket refused this site",
         "The people who run this site need to look at its OAuth consumer at Bitbucket.";
+    /// Bitbucket did not answer in time.
+    BitbucketTimeout: "bitbucket_timeout", 504, Warn, "Bitbucket did not answer in time",
+        "Nothing is wrong with your account. Please try again in a minute.";
     /// Bitbucket answers that it cannot answer.
     BitbucketUnavailable: "bitbucket_unavailable", 503, Warn, "Bitbucket is not available",
         "Nothing is wrong with your account. Please try again in a minute.";
     /// Bitbucket did not answer at all.
     BitbucketUnreachable: "bitbucket_unreachable", 503, Warn, "Bitbucket cannot be reached",
-        "Nothing is wrong with your account. Please try again in a minute.";
-    /// Bitbucket did not answer in time.
-    BitbucketTimeout: "bitbucket_timeout", 504, Warn, "Bitbucket did not answer in time",
         "Nothing is wrong with your account. Please try again in a minute.";
     /// Bitbucket does not accept our client credentials.
     ClientRefused: "client_refused", 502, Warn, "Bitbucket does not know this site",
@@ -78,12 +84,21 @@ reasons! {
     /// Another site made the browser send this request.
     CrossSite: "cross_site", 403, Warn, "This request comes from another site",
         "A page of another site tried to do something here in your name. Nothing was done.";
+    /// No confirmed primary address at a domain that the rule names.
+    EmailNotAllowed: "email_not_allowed", 403, Info, "This page is not for your e-mail address",
+        "It is for people whose confirmed primary address at Bitbucket has a certain domain.";
     /// A rule lets nobody through.
     Forbidden: "forbidden", 403, Info, "This page is closed",
         "Nobody may open it.";
     /// Bitbucket does not renew the tokens of the session.
     GrantRefused: "grant_refused", 401, Info, "Your session has ended",
         "Bitbucket does not extend it. Please sign in again.";
+    /// Without the permission on the repository or project.
+    InsufficientPermission: "insufficient_permission", 403, Info, "You lack a permission at Bitbucket",
+        "This page needs more rights to a repository than you have.";
+    /// The token lacks a scope that the rule asks for.
+    InsufficientScope: "insufficient_scope", 403, Info, "This needs another permission",
+        "What this site may do at Bitbucket in your name is not enough for it.";
     /// The callback's query is no authorization response.
     InvalidCallback: "invalid_callback", 400, Warn, "This is not how a sign-in ends",
         "Please go to the page that you wanted and start again.";
@@ -111,18 +126,36 @@ reasons! {
     /// There is no session.
     NoSession: "no_session", 401, Info, "Please sign in",
         "This page is for people who signed in with Bitbucket.";
+    /// Not a member of the workspace, or without the role.
+    NotAMember: "not_a_member", 403, Info, "You are not a member",
+        "This page is for members of a workspace at Bitbucket that you do not belong to.";
+    /// Several conditions of the rule, none of which holds.
+    NotAllowed: "not_allowed", 403, Info, "You may not open this page",
+        "You do not fulfil the conditions of this page.";
     /// Below our prefix, but none of our endpoints.
     NotFound: "not_found", 404, Info, "There is no such page",
         "Please check the address.";
+    /// Not a member of the group.
+    NotInGroup: "not_in_group", 403, Info, "You are not in the group",
+        "This page is for a group of people that you do not belong to.";
+    /// Bitbucket answered that there were too many calls.
+    RateLimited: "rate_limited", 503, Warn, "Bitbucket asks this site to wait",
+        "Nothing is wrong with your account. Please try again in a minute.";
     /// The token has ended, and Bitbucket could not be asked for the next one.
     RenewalUnavailable: "renewal_unavailable", 503, Warn, "Bitbucket cannot be asked right now",
         "You are still signed in. Please try again in a few seconds.";
+    /// Bitbucket could not be asked what the person may do, and nothing that is young enough is known.
+    RightsUnavailable: "rights_unavailable", 503, Warn, "Bitbucket cannot be asked right now",
+        "Nobody can say at this time what you may do here. Please try again in a minute.";
     /// There was a session.
     SessionExpired: "session_expired", 401, Info, "Your session has ended",
         "Please sign in again.";
     /// The session was signed out, or taken back by the configuration.
     SessionRevoked: "session_revoked", 401, Info, "Your session was ended",
         "Please sign in again.";
+    /// A slug that belongs to another workspace or repository than it did.
+    SlugReused: "slug_reused", 403, Warn, "This name belongs to somebody else now",
+        "A workspace or repository of this name was known here before, and this is another one.";
     /// The callback belongs to no login that this browser began.
     StateMismatch: "state_mismatch", 400, Warn, "This sign-in was not started here",
         "It was started in another browser, is already complete, or cookies are blocked. \
@@ -139,6 +172,9 @@ reasons! {
     /// A request for another host than the one of the site.
     WrongHost: "wrong_host", 421, Info, "This is not the address of this site",
         "Please use the site's own address.";
+    /// Another kind of principal than the rule asks for.
+    WrongPrincipal: "wrong_principal", 403, Info, "This is not for you",
+        "This page is for another kind of user, such as programs.";
 }
 
 impl Reason {

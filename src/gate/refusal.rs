@@ -60,8 +60,10 @@ impl Refusal {
 
     pub(super) fn no_identity(what: &str, error: &InvalidAnswer) -> Self {
         let reason = match error {
-            InvalidAnswer::Denied(_) => Reason::AccountRefused,
+            InvalidAnswer::Denied(_) | InvalidAnswer::LacksScope(_) => Reason::AccountRefused,
             InvalidAnswer::Malformed(_) => Reason::BitbucketInvalidAnswer,
+            InvalidAnswer::NotFound => unavailable(404),
+            InvalidAnswer::RateLimited(_) => unavailable(429),
             InvalidAnswer::Unavailable(status) => unavailable(*status),
             InvalidAnswer::NoAnswer(reply) => no_answer(reply),
         };
@@ -251,7 +253,9 @@ mod tests {
     fn answer(reason: Reason, accept: &str) -> (Response, Event) {
         match Refusal::new(reason).into_step(&asker(accept), None) {
             Step::Respond(response, event) => (response, event),
-            Step::Call(..) | Step::Forward(_) | Step::Wait(..) => panic!("expected an answer"),
+            Step::Call(..) | Step::Forward(_) | Step::Noted(..) | Step::Wait(..) => {
+                panic!("expected an answer")
+            }
         }
     }
 

@@ -10,11 +10,10 @@ use std::rc::Rc;
 
 use crate::bitbucket::{Granted, token_call};
 use crate::gate::refusal::Refusal;
-use crate::gate::{Event, EventKind, Gate, Reason, Step};
+use crate::gate::{Event, EventKind, Gate, Reason};
 use crate::host::Host;
-use crate::http::{Call, Cookies, Reply, Request, SetCookie};
+use crate::http::{Call, Cookies, Reply, SetCookie};
 use crate::oauth::{InvalidTokenResponse, RefreshToken, TokenRequest};
-use crate::policy::Rule;
 use crate::session::{Failure, Lease, SessionStore, SignedIn, SignedOut, Standing};
 use crate::time::{Seconds, UnixTime};
 
@@ -40,14 +39,6 @@ pub struct Watch {
     session_ends_at: UnixTime,
     grant_ends_at: UnixTime,
     present: Vec<&'static str>,
-}
-
-/// A request that waits, since the token has ended and somebody renews it.
-#[derive(Debug)]
-pub struct Waiting {
-    gate: Rc<Gate>,
-    request: Request,
-    until: UnixTime,
 }
 
 /// What a request can go on with.
@@ -170,32 +161,8 @@ impl Gate {
     }
 
     /// As long as a call may take, there and back: how long a lease lives, and a request waits.
-    fn patience(&self) -> Seconds {
+    pub(super) fn patience(&self) -> Seconds {
         Seconds(self.config.bitbucket.web.timeout.0.saturating_add(MARGIN.0))
-    }
-
-    /// A request whose token has ended waits, as long as a call may take.
-    pub(super) fn wait(
-        self: &Rc<Self>,
-        request: Request,
-        renewal: Option<Box<Renewal>>,
-        until: Option<UnixTime>,
-        host: &Host<'_>,
-    ) -> Step {
-        let until = until.unwrap_or(host.now.plus(self.patience()));
-        let waiting = Box::new(Waiting {
-            gate: Rc::clone(self),
-            request,
-            until,
-        });
-        Step::Wait(renewal, waiting)
-    }
-
-    /// Nobody can say whether the session still lives.
-    pub(super) fn unknown(&self, request: &Request, rule: Option<(usize, &Rule)>) -> Step {
-        Refusal::new(Reason::RenewalUnavailable)
-            .with_retry(request.target.as_str())
-            .into_step(request, rule)
     }
 }
 
@@ -212,26 +179,16 @@ impl Watch {
     }
 }
 
-impl Waiting {
-    /// Looks again: the request goes on, is answered, or waits on.
-    pub fn resume(self, host: &mut Host<'_>) -> Step {
-        if host.now >= self.until {
-            return self.give_up();
-        }
-        self.gate.judge(self.request, Some(self.until), host)
-    }
-
-    /// The answer for a request that waited for too long, or that is one too many.
-    pub fn give_up(self) -> Step {
-        self.gate.unknown(&self.request, None)
-    }
-}
-
 impl Renewal {
     /// The call to make.
     #[must_use]
     pub fn call(&self) -> &Call {
         &self.call
+    }
+
+    /// What requests wait for.
+    pub(super) fn brings(&self) -> String {
+        renewal_of(&self.session_id)
     }
 
     /// Publishes what came back, for every request of the session on every worker.
@@ -289,6 +246,11 @@ impl Renewal {
             ..Event::new(event)
         }
     }
+}
+
+/// The word for what requests of a session wait for.
+pub(super) fn renewal_of(session_id: &str) -> String {
+    format!("renewal\n{session_id}")
 }
 
 impl fmt::Debug for Renewal {

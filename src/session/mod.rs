@@ -13,7 +13,6 @@ mod renewal;
 mod returns;
 mod revocation;
 mod sealed_box;
-mod slots;
 mod store;
 
 pub use circuit::Circuit;
@@ -24,7 +23,6 @@ pub use login::{PendingLogin, PendingLogins};
 pub use renewal::{Failure, Lease, Renewals, Spot, Standing};
 pub use returns::Returns;
 pub use revocation::{Revocations, SignedOut};
-pub use slots::SlotKeys;
 pub use store::{Absence, Issued, Lifetimes, NotIssued, SessionStore, SignedIn};
 
 use crate::host::{NoRandomness, Random};

@@ -10,8 +10,9 @@ use crate::session::cache::VerifiedSessions;
 use crate::session::grant::{NAMES as GRANT_NAMES, NotWritten, Parts, cookies_of, present_names};
 use crate::session::{
     CLOCK_SKEW_SECONDS, COOKIE_PREFIX, Grant, KeyRing, Revocations, SESSION_COOKIE, Session,
-    SignedOut, SlotKeys,
+    SignedOut,
 };
+use crate::slots::SlotKeys;
 use crate::time::{Seconds, UnixTime};
 
 /// How many cookies with our prefix are taken away. A browser of ours never has more; a stranger

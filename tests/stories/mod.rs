@@ -17,6 +17,7 @@ macro_rules! story {
     };
 }
 
+mod access;
 mod client;
 mod login;
 mod outage;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
-use bitgate::gate::{Gate, Renewal, Step};
+use bitgate::gate::{Gate, Job, Renewal, Step};
 use bitgate::host::Host;
 use bitgate::http::{Cookies, Headers, Reply};
 use bitgate::oauth::State;
@@ -189,17 +189,19 @@ impl World {
                     }
                     return;
                 }
-                Step::Wait(renewal, waiting) => {
+                Step::Wait(job, waiting) => {
                     assert!(request.is_some(), "what is no request waits");
-                    step = match renewal {
-                        Some(renewal) => {
+                    step = match job {
+                        Some(Job::Renewal(renewal)) => {
                             self.renew(*renewal);
                             waiting.resume(&mut self.host())
                         }
+                        Some(Job::Lookup(_)) => panic!("no rule here asks for rights"),
                         // Whoever holds the lease died.
                         None => waiting.give_up(),
                     };
                 }
+                Step::Noted(..) => panic!("no rule here is on trial"),
                 Step::Respond(response, event) => {
                     return answer::response(self, request.as_ref(), &response, &event, calls);
                 }
