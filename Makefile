@@ -4,6 +4,8 @@ WASM_TARGET := wasm32-wasip1
 CARGO_TARGET_DIR ?= target
 # The two modules are built in directories of their own, so that neither evicts the other's objects.
 TEST_HOOKS_DIR := $(CARGO_TARGET_DIR)/test-hooks
+RELEASE := $(CARGO_TARGET_DIR)/$(WASM_TARGET)/release
+TEST_HOOKS_RELEASE := $(TEST_HOOKS_DIR)/$(WASM_TARGET)/release
 
 # The module starts at about 1 ms per KB. 1 KB is 1,024 bytes.
 MAX_MODULE_KB := 600
@@ -22,11 +24,13 @@ help: ## List the targets
 
 wasm: wasm-target ## Build target/bitgate.wasm and check its size
 	$(CARGO_MODULE)
-	@scripts/install-module $(CARGO_TARGET_DIR)/$(WASM_TARGET)/release/bitgate.wasm target/bitgate.wasm $(MAX_MODULE_KB)
+	@scripts/shrink-module $(RELEASE)/bitgate.wasm $(RELEASE)/bitgate.small.wasm
+	@scripts/install-module $(RELEASE)/bitgate.small.wasm target/bitgate.wasm $(MAX_MODULE_KB)
 
 wasm-test-hooks: wasm-target ## Build target/bitgate-test-hooks.wasm, the module with hooks for tests
 	$(CARGO_MODULE) --features test-hooks --target-dir $(TEST_HOOKS_DIR)
-	@scripts/install-module $(TEST_HOOKS_DIR)/$(WASM_TARGET)/release/bitgate.wasm target/bitgate-test-hooks.wasm
+	@scripts/shrink-module $(TEST_HOOKS_RELEASE)/bitgate.wasm $(TEST_HOOKS_RELEASE)/bitgate.small.wasm
+	@scripts/install-module $(TEST_HOOKS_RELEASE)/bitgate.small.wasm target/bitgate-test-hooks.wasm
 
 envoy-binary: ## Print the path of the Envoy binary (ENVOY, or fetched once)
 	@scripts/fetch-envoy
