@@ -103,11 +103,8 @@ impl Json {
         let Self::Number(number) = self else {
             return None;
         };
-        // Display writes no exponent, and no fraction for a whole number.
-        let whole = || number.as_f64().filter(|number| number.fract() == 0.0);
-        number
-            .as_u64()
-            .or_else(|| whole()?.to_string().parse().ok())
+        let text = number.to_string();
+        text.strip_suffix(".0").unwrap_or(&text).parse().ok()
     }
 
     /// The items, if this is an array.

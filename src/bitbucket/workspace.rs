@@ -187,12 +187,7 @@ pub fn read_directory(reply: Reply, api: &Endpoint) -> Result<Page<Member>, Inva
 }
 
 fn member(row: &Json) -> Option<Member> {
-    let role = match text(row, "permission")? {
-        "owner" => Role::Owner,
-        "member" => Role::Member,
-        "collaborator" => Role::Collaborator,
-        _ => return None,
-    };
+    let role = Role::read(text(row, "permission")?)?;
     let workspace = row
         .member("workspace")
         .and_then(|found| text(found, "slug"));
@@ -215,11 +210,8 @@ pub fn read_repositories(
     page(reply, api, |row| {
         let repository = row.member("repository")?;
         let (workspace, slug) = text(repository, "full_name")?.split_once('/')?;
-        let permission = match text(row, "permission")? {
-            "read" => Permission::Read,
-            "write" => Permission::Write,
-            "admin" => Permission::Admin,
-            _ => return Some(None),
+        let Some(permission) = Permission::read(text(row, "permission")?) else {
+            return Some(None);
         };
         let Ok(Name::Slug(slug)) = Name::repository(slug) else {
             return Some(None);
@@ -252,25 +244,39 @@ pub fn read_projects(reply: Reply, api: &Endpoint) -> Result<Page<ProjectRow>, I
     })
 }
 
-/// Reads the answer to [`groups_call`]: the groups' slugs with their members' account ids.
+/// Reads the answer to [`groups_call`]: account ids, each with the slugs of its groups in order and with
+/// commas between.
 ///
 /// # Errors
 /// [`InvalidAnswer`].
-pub fn read_groups(reply: Reply) -> Result<Vec<(String, Vec<String>)>, InvalidAnswer> {
+pub fn read_groups(reply: Reply) -> Result<Vec<(String, String)>, InvalidAnswer> {
+    let malformed = InvalidAnswer::Malformed("groups");
     let document = document(reply)?;
-    let rows = document
-        .as_array()
-        .ok_or(InvalidAnswer::Malformed("groups"))?;
-    let group = |row: &Json| {
-        let slug = text(row, "slug").filter(|slug| is_group(slug))?;
-        let members = row.member("members")?.as_array()?.iter();
+    let mut pairs: Vec<String> = Vec::new();
+    for row in document.as_array().ok_or(malformed.clone())? {
+        let slug = text(row, "slug").filter(|slug| is_group(slug));
+        let members = row.member("members").and_then(Json::as_array);
+        let (slug, members) = slug.zip(members).ok_or(malformed.clone())?;
         // A member without an id cannot sign in.
-        let ids = members.filter_map(|member| text(member, "account_id"));
-        let ids = ids.filter(|id| is_account_id(id)).map(str::to_owned);
-        Some((slug.to_owned(), ids.collect()))
-    };
-    let groups: Option<Vec<_>> = rows.iter().map(group).collect();
-    groups.ok_or(InvalidAnswer::Malformed("groups"))
+        let ids = members
+            .iter()
+            .filter_map(|member| text(member, "account_id"));
+        pairs.extend(
+            ids.filter(|id| is_account_id(id))
+                .map(|id| format!("{id},{slug}")),
+        );
+    }
+    pairs.sort_unstable();
+    pairs.dedup();
+    let mut accounts: Vec<(String, String)> = Vec::new();
+    // No id has a comma.
+    for (id, slug) in pairs.iter().filter_map(|pair| pair.split_once(',')) {
+        match accounts.last_mut().filter(|(last, _)| last == id) {
+            Some((_, groups)) => groups.extend([",", slug]),
+            None => accounts.push((id.to_owned(), slug.to_owned())),
+        }
+    }
+    Ok(accounts)
 }
 
 /// A group's name, as the configuration and headers have it.

@@ -1,7 +1,5 @@
 //! What rules need to know about people: `rights`, `bots`, `workspaces`, `repositories`, `groups`.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use crate::config::Groups;
 use crate::config::reader::{Node, Reader, quoted, shown};
 use crate::oauth::AccessToken;
@@ -27,9 +25,9 @@ pub struct Access {
     /// All bots.
     pub bots: Vec<Bot>,
     /// UUIDs of workspaces by their slugs.
-    pub workspaces: BTreeMap<String, String>,
+    pub workspaces: Vec<(String, String)>,
     /// UUIDs of repositories by `workspace/repository`.
-    pub repositories: BTreeMap<String, String>,
+    pub repositories: Vec<(String, String)>,
     /// Groups of people.
     pub groups: Groups,
 }
@@ -59,7 +57,7 @@ impl Reader<'_> {
         };
         let pins = |name, is_key: fn(&str) -> bool, form| match root.member(name) {
             Some(node) => self.pins(&node, is_key, form),
-            None => Some(BTreeMap::new()),
+            None => Some(Vec::new()),
         };
         let workspaces = pins("workspaces", is_workspace_slug, "a workspace's slug");
         let form = "\"workspace/repository\" by slugs";
@@ -149,8 +147,8 @@ impl Reader<'_> {
         node: &Node<'_>,
         is_key: fn(&str) -> bool,
         form: &str,
-    ) -> Option<BTreeMap<String, String>> {
-        let mut pins: BTreeMap<String, String> = BTreeMap::new();
+    ) -> Option<Vec<(String, String)>> {
+        let mut pins: Vec<(String, String)> = Vec::new();
         for name in self.distinct_names(node)? {
             let path = node.path_of(&shown(name));
             if !is_key(name) {
@@ -163,11 +161,11 @@ impl Reader<'_> {
             })?;
             match Name::workspace(text) {
                 Ok(Name::Uuid(uuid)) => {
-                    if let Some((other, _)) = pins.iter().find(|(_, known)| **known == uuid) {
+                    if let Some((other, _)) = pins.iter().find(|(_, known)| *known == uuid) {
                         let found = format!("that of {}", shown(other));
                         self.wrong(&path, "expected a UUID of its own", &found);
                     }
-                    pins.insert(name.to_owned(), uuid);
+                    pins.push((name.to_owned(), uuid));
                 }
                 Ok(Name::Slug(_)) | Err(_) => {
                     self.wrong(&path, "expected a UUID with its braces", &quoted(text));
@@ -179,7 +177,7 @@ impl Reader<'_> {
 
     /// That each workspace and group that a rule names is one that the configuration knows.
     pub(super) fn known_names(&self, root: &Node<'_>, access: &Access, rules: &[Rule]) {
-        let mut unpinned: BTreeSet<&str> = BTreeSet::new();
+        let mut unpinned: Vec<&str> = Vec::new();
         for (index, rule) in rules.iter().enumerate() {
             let Allow::When(condition) = &rule.allow else {
                 continue;
@@ -187,18 +185,20 @@ impl Reader<'_> {
             let path = format!("rules[{index}].allow");
             for part in condition.parts() {
                 if let Some(slug) = literal_workspace(part)
-                    && !access.workspaces.contains_key(slug)
+                    && !access.workspaces.iter().any(|(known, _)| known == slug)
                 {
                     if !access.workspaces.is_empty() {
                         let expected = "expected one of the workspaces";
                         self.wrong(&path, expected, &quoted(slug));
                     }
-                    unpinned.insert(slug);
+                    if !unpinned.contains(&slug) {
+                        unpinned.push(slug);
+                    }
                 }
                 let groups = &access.groups;
                 if let Condition::Group(name) = part
                     && groups.source.is_none()
-                    && !groups.members.contains_key(name)
+                    && groups.members(name).is_none()
                 {
                     self.wrong(&path, "expected one of the groups", &quoted(name));
                 }

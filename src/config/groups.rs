@@ -1,7 +1,5 @@
 //! The section `groups`.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use crate::bitbucket::is_group;
 use crate::config::Bot;
 use crate::config::reader::{Node, Reader, quoted, shown};
@@ -10,10 +8,19 @@ use crate::policy::Name;
 /// Groups of people, and where they come from.
 #[derive(Clone, Debug, Default)]
 pub struct Groups {
-    /// The account ids of each group that the configuration has.
-    pub members: BTreeMap<String, BTreeSet<String>>,
+    /// The groups that the configuration has, each with its account ids in order.
+    pub members: Vec<(String, Vec<String>)>,
     /// The workspace whose groups are read, too. A name that the configuration has is never read.
     pub source: Option<GroupSource>,
+}
+
+impl Groups {
+    /// The account ids, in order, of a group that the configuration has.
+    #[must_use]
+    pub fn members(&self, name: &str) -> Option<&[String]> {
+        let found = self.members.iter().find(|(known, _)| known == name);
+        found.map(|(_, ids)| ids.as_slice())
+    }
 }
 
 /// A workspace whose groups are read on a timer.
@@ -49,7 +56,7 @@ impl Reader<'_> {
             .and_then(|node| self.named_bot(&node, bots));
         let members = match section.member("members") {
             Some(node) => self.members(&node),
-            None => Some(BTreeMap::new()),
+            None => Some(Vec::new()),
         };
         known?;
         Some(Groups {
@@ -61,8 +68,8 @@ impl Reader<'_> {
         })
     }
 
-    fn members(&self, node: &Node<'_>) -> Option<BTreeMap<String, BTreeSet<String>>> {
-        let mut groups = BTreeMap::new();
+    fn members(&self, node: &Node<'_>) -> Option<Vec<(String, Vec<String>)>> {
+        let mut groups = Vec::new();
         for name in self.distinct_names(node)? {
             let path = node.path_of(&shown(name));
             if !is_group(name) {
@@ -71,7 +78,9 @@ impl Reader<'_> {
             }
             let member = node.member(name)?;
             let ids = self.account_ids(&Node { path, ..member });
-            groups.insert(name.to_owned(), ids.into_iter().flatten().collect());
+            let mut ids = ids.unwrap_or_default();
+            ids.sort_unstable();
+            groups.push((name.to_owned(), ids));
         }
         Some(groups)
     }

@@ -10,7 +10,7 @@ use crate::gate::Gate;
 use crate::host::Host;
 use crate::identity::{Identity, Principal};
 use crate::policy::{Denial, Facts, Name, Origin, Permission, Role, Truth};
-use crate::rights::{Answer, Pin, Question};
+use crate::rights::{Answer, Pin, Question, Row};
 use crate::time::UnixTime;
 
 /// How answers count that are older than `max_age`.
@@ -104,22 +104,22 @@ impl SessionFacts<'_, '_> {
         let Some(answer) = self.answer(Question::Workspaces) else {
             return Found::Not(Truth::Unknown);
         };
-        let Answer::Workspaces(theirs) = &*answer else {
-            return Found::Not(Truth::Unknown);
+        let row = match name {
+            Name::Slug(slug) => answer.row(slug),
+            Name::Uuid(uuid) => answer.rows().iter().find(|row| row.value == *uuid),
         };
-        let is_it = |(slug, uuid): &&(String, String)| match name {
-            Name::Slug(name) => name == slug,
-            Name::Uuid(name) => name == uuid,
-        };
-        let Some((slug, uuid)) = theirs.iter().find(is_it) else {
+        let Some(row) = row else {
             return Found::Not(Truth::No(Denial::Workspace));
         };
-        if let Name::Uuid(_) = name {
-            return Found::Uuid(uuid.clone());
-        }
-        let mut host = self.host.borrow_mut();
-        match self.gate.pins.pin_workspace(slug, uuid, host.shared) {
-            Pin::Same => Found::Uuid(uuid.clone()),
+        let pin = match name {
+            Name::Uuid(_) => Pin::Same,
+            Name::Slug(_) => {
+                let mut host = self.host.borrow_mut();
+                self.gate.pins.pin_workspace(row, host.shared)
+            }
+        };
+        match pin {
+            Pin::Same => Found::Uuid(row.value.clone()),
             Pin::Other => Found::Not(Truth::Void(Denial::Reused)),
             Pin::Full => Found::Not(Truth::Unknown),
         }
@@ -138,20 +138,14 @@ impl SessionFacts<'_, '_> {
     fn role_in(&self, name: &Name, uuid: String) -> Option<Option<Role>> {
         if self.gate.config.access.bot.is_some() {
             let answer = self.answer(Question::Directory(uuid))?;
-            let Answer::Directory(slug, members) = &*answer else {
-                return None;
-            };
-            let role = members.get(&self.identity.account_id).copied();
-            return Some(role.filter(|_| Self::is_named(name, slug.as_deref())));
+            let row = answer.row(&self.identity.account_id);
+            let row = row.filter(|_| Self::is_named(name, answer.slug.as_deref()));
+            return Some(row.and_then(Row::role));
         }
         let answer = self.answer(Question::Role(uuid))?;
-        let Answer::Role(found) = &*answer else {
-            return None;
-        };
-        let role = found
-            .as_ref()
-            .filter(|(slug, _)| Self::is_named(name, Some(slug)));
-        Some(role.map(|(_, role)| *role))
+        let row = answer.rows().first();
+        let row = row.filter(|row| Self::is_named(name, Some(&row.key)));
+        Some(row.and_then(Row::role))
     }
 }
 
@@ -177,13 +171,14 @@ impl Facts for SessionFacts<'_, '_> {
 
     fn group(&self, name: &str) -> Truth {
         let groups = &self.gate.config.access.groups;
-        if let Some(members) = groups.members.get(name) {
-            return Truth::of(members.contains(&self.identity.account_id), Denial::Group);
+        if let Some(members) = groups.members(name) {
+            let is_one = members.binary_search(&self.identity.account_id).is_ok();
+            return Truth::of(is_one, Denial::Group);
         }
         // Read on a timer, so it is no need of this request.
         let host = self.host.borrow();
         match self.gate.groups_of(&self.identity.account_id, &host) {
-            Some(theirs) => Truth::of(theirs.iter().any(|group| group == name), Denial::Group),
+            Some(theirs) => Truth::of(theirs.split(',').any(|group| group == name), Denial::Group),
             None => Truth::Unknown,
         }
     }
@@ -213,28 +208,28 @@ impl Facts for SessionFacts<'_, '_> {
         let Some(answer) = self.answer(Question::Repositories(uuid.clone())) else {
             return Truth::Unknown;
         };
-        let Answer::Repositories(slug, grants) = &*answer else {
-            return Truth::Unknown;
-        };
-        if !Self::is_named(workspace, slug.as_deref()) {
+        let slug = answer.slug.as_deref();
+        if !Self::is_named(workspace, slug) {
             return Truth::No(Denial::Permission);
         }
-        let found = match repository {
-            Name::Slug(name) => grants
-                .binary_search_by(|grant| grant.slug.as_str().cmp(name))
-                .ok()
-                .and_then(|at| grants.get(at)),
-            Name::Uuid(name) => grants.iter().find(|grant| grant.uuid == *name),
+        let is_it = |row: &&Row| {
+            row.repository()
+                .is_some_and(|(_, uuid)| uuid == repository.as_str())
         };
-        let Some(grant) = found.filter(|grant| grant.permission >= permission) else {
+        let row = match repository {
+            Name::Slug(slug) => answer.row(slug),
+            Name::Uuid(_) => answer.rows().iter().find(is_it),
+        };
+        let found = row.and_then(|row| Some((row, row.repository()?)));
+        let Some((row, (_, theirs))) = found.filter(|(_, (held, _))| *held >= permission) else {
             return Truth::No(Denial::Permission);
         };
         if let Name::Uuid(_) = repository {
             return Truth::Yes;
         }
         let mut host = self.host.borrow_mut();
-        let owner = (uuid.as_str(), slug.as_deref());
-        match self.gate.pins.check(owner, grant, host.shared) {
+        let pins = &self.gate.pins;
+        match pins.pin_repository((&uuid, slug), row, theirs, host.shared) {
             Pin::Same => Truth::Yes,
             Pin::Other => Truth::Void(Denial::Reused),
             Pin::Full => Truth::Unknown,
@@ -253,16 +248,10 @@ impl Facts for SessionFacts<'_, '_> {
             Found::Not(Truth::No(_)) => return Truth::No(Denial::Permission),
             Found::Not(truth) => return truth,
         };
-        let answer = self.answer(Question::Projects(uuid, permission));
-        match answer.as_deref() {
-            Some(Answer::Projects(slug, keys)) => {
-                let has = Self::is_named(workspace, slug.as_deref())
-                    && keys
-                        .binary_search_by(|known| known.as_str().cmp(key))
-                        .is_ok();
-                Truth::of(has, Denial::Permission)
-            }
-            Some(_) | None => Truth::Unknown,
-        }
+        let Some(answer) = self.answer(Question::Projects(uuid, permission)) else {
+            return Truth::Unknown;
+        };
+        let is_named = Self::is_named(workspace, answer.slug.as_deref());
+        Truth::of(is_named && answer.row(key).is_some(), Denial::Permission)
     }
 }

@@ -11,7 +11,7 @@ use crate::http::{Call, Reply};
 use crate::identity::Identity;
 use crate::oauth::AccessToken;
 use crate::rights::{
-    Answer, Asker, Asking, Budget, Collected, Failure, Lease, Priority, Question, Refused, Spent,
+    Asker, Asking, Budget, Collected, Failure, Lease, Priority, Question, Refused, Spent,
 };
 use crate::session::SignedIn;
 use crate::time::Seconds;
@@ -115,8 +115,13 @@ impl Gate {
             Question::Directory(_) | Question::Repositories(_) => self.config.access.bot.as_ref(),
             Question::Projects(..) | Question::Role(_) | Question::Workspaces => None,
         };
-        match bot.and_then(|bot| Some((bot, self.budgets.get(&bot.name)?))) {
-            Some((bot, budget)) => (Asker::Bot, bot.token.clone(), budget),
+        match bot.and_then(|bot| {
+            Some((
+                bot,
+                self.budgets.iter().find(|(name, _)| *name == bot.name)?,
+            ))
+        }) {
+            Some((bot, (_, budget))) => (Asker::Bot, bot.token.clone(), budget),
             None => (Asker::Person, token.clone(), &self.budget),
         }
     }
@@ -147,28 +152,24 @@ impl Gate {
     }
 
     /// The groups that the workspace's list has for an account. `None` if it is not known.
-    pub(super) fn groups_of(&self, account_id: &str, host: &Host<'_>) -> Option<Vec<String>> {
+    pub(super) fn groups_of(&self, account_id: &str, host: &Host<'_>) -> Option<String> {
         let source = self.config.access.groups.source.as_ref()?;
         let question = Question::Groups(source.workspace.as_str().to_owned());
         let known = self.rights.find(&question, "", host.now, host.shared)?;
-        let Answer::Groups(members) = &*known.answer else {
-            return None;
-        };
-        Some(members.get(account_id).cloned().unwrap_or_default())
+        let row = known.answer.row(account_id);
+        Some(row.map(|row| row.value.clone()).unwrap_or_default())
     }
 
     /// All groups of a person, for a header; `None` if there are none, or if they are not known.
     pub(super) fn groups_for(&self, identity: &Identity, host: &Host<'_>) -> Option<String> {
         let account_id = &identity.account_id;
-        let members = &self.config.access.groups.members;
-        let fixed = members.iter().filter(|(_, ids)| ids.contains(account_id));
-        let mut names: Vec<String> = fixed.map(|(name, _)| name.clone()).collect();
+        let groups = &self.config.access.groups;
+        let has = |ids: &[String]| ids.binary_search(account_id).is_ok();
+        let fixed = groups.members.iter().filter(|(_, ids)| has(ids));
+        let mut names: Vec<&str> = fixed.map(|(name, _)| name.as_str()).collect();
         let listed = self.groups_of(account_id, host).unwrap_or_default();
-        names.extend(
-            listed
-                .into_iter()
-                .filter(|name| !members.contains_key(name)),
-        );
+        let is_new = |name: &&str| !name.is_empty() && groups.members(name).is_none();
+        names.extend(listed.split(',').filter(is_new));
         names.sort_unstable();
         (!names.is_empty()).then(|| names.join(","))
     }
@@ -233,21 +234,20 @@ impl Lookup {
         let Self {
             lease, collected, ..
         } = *self;
-        let answer = collected.finish();
-        match gate.rights.answered(&lease, &answer, host.now, host.shared) {
-            true => event(EventKind::LookedUp, &question, &account_id, None),
-            false => {
-                let failure = Failure::TooMuch;
+        let published = collected.finish().and_then(|answer| {
+            let fits = gate.rights.answered(&lease, &answer, host.now, host.shared);
+            fits.then_some(()).ok_or(Failure::TooMuch)
+        });
+        let failure = published.err();
+        let kind = match &failure {
+            None => EventKind::LookedUp,
+            Some(failure) => {
                 gate.rights
-                    .failed(&lease, &failure, "", host.now, host.shared);
-                event(
-                    EventKind::NotLookedUp,
-                    &question,
-                    &account_id,
-                    Some(&failure),
-                )
+                    .failed(&lease, failure, "", host.now, host.shared);
+                EventKind::NotLookedUp
             }
-        }
+        };
+        event(kind, &question, &account_id, failure.as_ref())
     }
 
     fn fail(&self, failure: &Failure, host: &mut Host<'_>) -> Event {

@@ -31,7 +31,6 @@ pub use renewal::{Renewal, Watch};
 pub use step::{Pending, Step};
 pub use waiting::Waiting;
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::config::{Config, Problem};
@@ -74,7 +73,7 @@ pub struct Gate {
     /// Of the consumer, for sign-ins and lookups with people's own tokens.
     budget: Budget,
     /// Of the bots, by name.
-    budgets: BTreeMap<String, Budget>,
+    budgets: Vec<(String, Budget)>,
 }
 
 impl Gate {

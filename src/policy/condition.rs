@@ -29,6 +29,50 @@ pub enum Permission {
     Admin,
 }
 
+impl Role {
+    const WORDS: [(&str, Self); 3] = [
+        ("collaborator", Self::Collaborator),
+        ("member", Self::Member),
+        ("owner", Self::Owner),
+    ];
+
+    /// The role of this name at Bitbucket.
+    #[must_use]
+    pub fn read(word: &str) -> Option<Self> {
+        let found = Self::WORDS.iter().find(|(known, _)| *known == word);
+        found.map(|(_, role)| *role)
+    }
+
+    /// Its name at Bitbucket.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        let found = Self::WORDS.iter().find(|(_, known)| *known == self);
+        found.map_or("", |(word, _)| word)
+    }
+}
+
+impl Permission {
+    const WORDS: [(&str, Self); 3] = [
+        ("admin", Self::Admin),
+        ("read", Self::Read),
+        ("write", Self::Write),
+    ];
+
+    /// The permission of this name at Bitbucket.
+    #[must_use]
+    pub fn read(word: &str) -> Option<Self> {
+        let found = Self::WORDS.iter().find(|(known, _)| *known == word);
+        found.map(|(_, permission)| *permission)
+    }
+
+    /// Its name at Bitbucket.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        let found = Self::WORDS.iter().find(|(_, known)| *known == self);
+        found.map_or("", |(word, _)| word)
+    }
+}
+
 /// The permission that a rule asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needed {

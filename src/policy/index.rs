@@ -3,15 +3,14 @@
 //! The cost of a decision follows the depth of the path and the captures on the way, not the number
 //! of rules.
 
-use std::collections::BTreeMap;
-
 use crate::policy::Rule;
 use crate::policy::template::{Affixes, Segment};
 
 /// The rules that a path reaches on its way down, by their place in the list, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Node {
-    literals: BTreeMap<Box<str>, Node>,
+    /// In the order of their texts.
+    literals: Vec<(Box<str>, Node)>,
     captures: Vec<(Affixes, Node)>,
     /// Of templates that end here.
     ends: Vec<usize>,
@@ -30,17 +29,7 @@ impl Index {
         let mut root = Node::default();
         for (place, rule) in rules.iter().enumerate() {
             for template in &rule.paths {
-                let mut node = &mut root;
-                for segment in template.segments() {
-                    node = node.child(segment);
-                }
-                let list = match template.is_open_ended() {
-                    true => &mut node.open,
-                    false => &mut node.ends,
-                };
-                if list.last() != Some(&place) {
-                    list.push(place);
-                }
+                root.insert(template.segments(), template.is_open_ended(), place);
             }
         }
         Self { root }
@@ -81,21 +70,42 @@ impl Search<'_> {
 }
 
 impl Node {
-    fn child(&mut self, segment: &Segment) -> &mut Self {
-        match segment {
-            Segment::Literal(text) => self.literals.entry(text.as_str().into()).or_default(),
+    fn insert(&mut self, segments: &[Segment], is_open: bool, place: usize) {
+        let Some((segment, rest)) = segments.split_first() else {
+            let list = if is_open {
+                &mut self.open
+            } else {
+                &mut self.ends
+            };
+            if list.last() != Some(&place) {
+                list.push(place);
+            }
+            return;
+        };
+        let child = match segment {
+            Segment::Literal(text) => {
+                let found = self
+                    .literals
+                    .binary_search_by(|(known, _)| (**known).cmp(text));
+                let at = found.unwrap_or_else(|at| {
+                    self.literals
+                        .insert(at, (text.as_str().into(), Self::default()));
+                    at
+                });
+                self.literals.get_mut(at).map(|(_, node)| node)
+            }
             Segment::Capture { affixes, .. } => {
-                let known = self.captures.iter().position(|(known, _)| known == affixes);
-                let at = known.unwrap_or(self.captures.len());
-                if known.is_none() {
+                let found = self.captures.iter().position(|(known, _)| known == affixes);
+                let at = found.unwrap_or(self.captures.len());
+                if found.is_none() {
                     self.captures.push((affixes.clone(), Self::default()));
                 }
-                match self.captures.get_mut(at) {
-                    Some((_, node)) => node,
-                    // It was found or added.
-                    None => self.literals.entry("".into()).or_default(),
-                }
+                self.captures.get_mut(at).map(|(_, node)| node)
             }
+        };
+        // It was found or added.
+        if let Some(child) = child {
+            child.insert(rest, is_open, place);
         }
     }
 
@@ -111,7 +121,10 @@ impl Node {
             Some((segment, rest)) => (segment, Some(rest)),
             None => (rest, None),
         };
-        if let Some(node) = self.literals.get(segment) {
+        let found = self
+            .literals
+            .binary_search_by(|(known, _)| (**known).cmp(segment));
+        if let Some((_, node)) = found.ok().and_then(|at| self.literals.get(at)) {
             node.search(rest, search);
         }
         for (affixes, node) in &self.captures {

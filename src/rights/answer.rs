@@ -1,8 +1,7 @@
-//! What is asked, and what was answered: in memory, and as words in shared data.
+//! What is asked, and what was answered: rows of words, in memory as in shared data.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt;
 
 use crate::policy::{Permission, Role};
 
@@ -23,246 +22,181 @@ pub enum Question {
     Workspaces,
 }
 
-/// A person's permission on one repository.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Grant {
-    /// The repository's slug.
-    pub slug: String,
-    /// Its UUID.
-    pub uuid: String,
-    /// The permission.
-    pub permission: Permission,
-    /// Whether the slug is known to belong to this UUID: looked up once for each answer.
-    pub(super) is_pinned: Cell<bool>,
-}
-
-impl Grant {
-    /// A permission on a repository.
-    #[must_use]
-    pub fn new(slug: String, uuid: String, permission: Permission) -> Self {
-        Self {
-            slug,
-            uuid,
-            permission,
-            is_pinned: Cell::new(false),
-        }
-    }
-}
-
-/// What Bitbucket answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// To [`Question::Directory`]: the workspace's slug, and roles by account id.
-    Directory(Option<String>, BTreeMap<String, Role>),
-    /// To [`Question::Groups`]: the groups of each account id.
-    Groups(BTreeMap<String, Vec<String>>),
-    /// To [`Question::Projects`]: the workspace's slug, and the keys in order.
-    Projects(Option<String>, Vec<String>),
-    /// To [`Question::Repositories`]: the workspace's slug, and the grants in the order of their
-    /// slugs.
-    Repositories(Option<String>, Vec<Grant>),
-    /// To [`Question::Role`]: the workspace's slug and the role; `None` for none.
-    Role(Option<(String, Role)>),
-    /// To [`Question::Workspaces`]: slugs and UUIDs.
-    Workspaces(Vec<(String, String)>),
-}
-
-const ROLES: [(&str, Role); 3] = [
-    ("collaborator", Role::Collaborator),
-    ("member", Role::Member),
-    ("owner", Role::Owner),
-];
-
-const PERMISSIONS: [(&str, Permission); 3] = [
-    ("admin", Permission::Admin),
-    ("read", Permission::Read),
-    ("write", Permission::Write),
-];
-
-fn word<T: PartialEq>(words: &[(&'static str, T)], value: &T) -> &'static str {
-    let found = words.iter().find(|(_, known)| known == value);
-    found.map_or("-", |(word, _)| word)
-}
-
-fn value<T: Copy>(words: &[(&str, T)], text: &str) -> Option<T> {
-    let found = words.iter().find(|(word, _)| *word == text);
-    found.map(|(_, value)| *value)
-}
-
 impl Question {
     /// What tells this question about `account_id` from all others. No part of it has a line end.
     #[must_use]
     pub fn key(&self, account_id: &str) -> String {
+        let (kind, workspace) = self.parts();
+        let account_id = if self.is_personal() { account_id } else { "" };
+        let more = match self {
+            Self::Projects(_, permission) => permission.as_str(),
+            Self::Directory(_)
+            | Self::Groups(_)
+            | Self::Repositories(_)
+            | Self::Role(_)
+            | Self::Workspaces => "",
+        };
+        format!("{kind}\n{account_id}\n{workspace}\n{more}")
+    }
+
+    fn parts(&self) -> (&'static str, &str) {
         match self {
-            Self::Directory(workspace) => format!("directory\n{workspace}"),
-            Self::Groups(workspace) => format!("groups\n{workspace}"),
-            Self::Projects(workspace, permission) => {
-                let permission = word(&PERMISSIONS, permission);
-                format!("projects\n{account_id}\n{workspace}\n{permission}")
-            }
-            Self::Repositories(workspace) => format!("repositories\n{account_id}\n{workspace}"),
-            Self::Role(workspace) => format!("role\n{account_id}\n{workspace}"),
-            Self::Workspaces => format!("workspaces\n{account_id}"),
+            Self::Directory(workspace) => ("directory", workspace),
+            Self::Groups(workspace) => ("groups", workspace),
+            Self::Projects(workspace, _) => ("projects", workspace),
+            Self::Repositories(workspace) => ("repositories", workspace),
+            Self::Role(workspace) => ("role", workspace),
+            Self::Workspaces => ("workspaces", "*"),
         }
     }
 
-    /// The word for log lines.
-    #[must_use]
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Directory(_) => "directory",
-            Self::Groups(_) => "groups",
-            Self::Projects(..) => "projects",
-            Self::Repositories(_) => "repositories",
-            Self::Role(_) => "role",
-            Self::Workspaces => "workspaces",
-        }
-    }
-
-    /// Whether the answer depends on who asks for it.
+    /// Whether the answer depends on whom it is about.
     #[must_use]
     pub fn is_personal(&self) -> bool {
-        match self {
-            Self::Directory(_) | Self::Groups(_) => false,
-            Self::Projects(..) | Self::Repositories(_) | Self::Role(_) | Self::Workspaces => true,
-        }
+        !matches!(self, Self::Directory(_) | Self::Groups(_))
     }
 }
 
+impl fmt::Display for Question {
+    /// In a few words, for log lines.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, workspace) = self.parts();
+        write!(f, "{kind} {workspace}")
+    }
+}
+
+/// One row of an answer. What it has depends on the question:
+///
+/// | Question | `key` | `value` |
+/// |---|---|---|
+/// | directory | account id | role |
+/// | groups | account id | groups, with commas between |
+/// | projects | project key | nothing |
+/// | repositories | slug | permission, space, UUID |
+/// | role | the workspace's slug | role |
+/// | workspaces | slug | UUID |
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// What is looked up.
+    pub key: String,
+    /// What is known about it.
+    pub value: String,
+    /// Whether the slug is known to belong to this UUID: looked up once for each answer.
+    pub(super) is_pinned: Cell<bool>,
+}
+
+impl Row {
+    /// A row.
+    #[must_use]
+    pub fn new(key: &str, value: String) -> Self {
+        Self {
+            key: key.to_owned(),
+            value,
+            is_pinned: Cell::new(false),
+        }
+    }
+
+    /// A row about a repository.
+    #[must_use]
+    pub fn of_repository(slug: &str, permission: Permission, uuid: &str) -> Self {
+        Self::new(slug, format!("{} {uuid}", permission.as_str()))
+    }
+
+    /// Permission and UUID of a row about a repository.
+    #[must_use]
+    pub fn repository(&self) -> Option<(Permission, &str)> {
+        let (permission, uuid) = self.value.split_once(' ')?;
+        Some((Permission::read(permission)?, uuid))
+    }
+
+    /// The role of a row that has one.
+    #[must_use]
+    pub fn role(&self) -> Option<Role> {
+        Role::read(&self.value)
+    }
+}
+
+/// What Bitbucket answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// The slug of the workspace that it is about, if rows told it.
+    pub slug: Option<String>,
+    /// In the order of their keys, each once.
+    rows: Vec<Row>,
+}
+
 impl Answer {
+    /// Takes rows in any order. `None` if two rows with one key do not say the same: of two roles, or
+    /// two permissions on one repository, the higher one counts, since lists are paged while they change.
+    #[must_use]
+    pub fn new(slug: Option<String>, mut rows: Vec<Row>) -> Option<Self> {
+        rows.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        let mut kept: Vec<Row> = Vec::with_capacity(rows.len());
+        for row in rows {
+            match kept.last_mut().filter(|last| last.key == row.key) {
+                None => kept.push(row),
+                Some(last) => last.value = higher(&last.value, &row.value)?,
+            }
+        }
+        Some(Self { slug, rows: kept })
+    }
+
+    /// The row with this key.
+    #[must_use]
+    pub fn row(&self, key: &str) -> Option<&Row> {
+        let found = self.rows.binary_search_by(|row| row.key.as_str().cmp(key));
+        self.rows.get(found.ok()?)
+    }
+
+    /// All rows.
+    #[must_use]
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
     /// The words:
     ///
     /// ```text
-    /// answer = kind SP (slug / "-") *( LF row )
-    /// row    = word *( SP word )
+    /// answer = (slug / "-") *( LF key SP value )
     /// ```
     pub(super) fn write(&self) -> String {
-        let (kind, slug) = match self {
-            Self::Directory(slug, _) => ("directory", slug.as_deref()),
-            Self::Groups(_) => ("groups", None),
-            Self::Projects(slug, _) => ("projects", slug.as_deref()),
-            Self::Repositories(slug, _) => ("repositories", slug.as_deref()),
-            Self::Role(_) => ("role", None),
-            Self::Workspaces(_) => ("workspaces", None),
-        };
-        let mut text = format!("{kind} {}", slug.unwrap_or("-"));
-        let mut row = |words: &[&str]| {
-            text.push('\n');
-            text.push_str(&words.join(" "));
-        };
-        match self {
-            Self::Directory(_, members) => {
-                for (account_id, role) in members {
-                    row(&[account_id, word(&ROLES, role)]);
-                }
-            }
-            Self::Groups(members) => {
-                for (account_id, groups) in members {
-                    row(&[account_id, &groups.join(",")]);
-                }
-            }
-            Self::Projects(_, keys) => {
-                for key in keys {
-                    row(&[key]);
-                }
-            }
-            Self::Repositories(_, grants) => {
-                for grant in grants {
-                    row(&[
-                        &grant.slug,
-                        &grant.uuid,
-                        word(&PERMISSIONS, &grant.permission),
-                    ]);
-                }
-            }
-            Self::Role(found) => {
-                if let Some((slug, role)) = found {
-                    row(&[slug, word(&ROLES, role)]);
-                }
-            }
-            Self::Workspaces(found) => {
-                for (slug, uuid) in found {
-                    row(&[slug, uuid]);
-                }
-            }
+        let mut text = self.slug.clone().unwrap_or("-".to_owned());
+        for Row { key, value, .. } in &self.rows {
+            text.extend(["\n", key, " ", value]);
         }
         text
     }
 
     pub(super) fn read(text: &str) -> Option<Self> {
         let mut lines = text.split('\n');
-        let (kind, slug) = lines.next()?.split_once(' ')?;
-        let slug = Some(slug).filter(|slug| *slug != "-").map(str::to_owned);
-        let mut pairs = lines.clone().map(|line| line.split_once(' '));
-        let owned = |(a, b): (&str, &str)| (a.to_owned(), b.to_owned());
-        Some(match kind {
-            "directory" => {
-                let members = pairs.map(|pair| {
-                    let (account_id, role) = pair?;
-                    Some((account_id.to_owned(), value(&ROLES, role)?))
-                });
-                Self::Directory(slug, members.collect::<Option<_>>()?)
-            }
-            "groups" => {
-                let members = pairs.map(|pair| {
-                    let (account_id, groups) = pair?;
-                    let groups = groups.split(',').map(str::to_owned).collect();
-                    Some((account_id.to_owned(), groups))
-                });
-                Self::Groups(members.collect::<Option<_>>()?)
-            }
-            "projects" => Self::Projects(slug, lines.map(str::to_owned).collect()),
-            "repositories" => {
-                let grants = pairs.map(|pair| {
-                    let (name, rest) = pair?;
-                    let (uuid, permission) = rest.split_once(' ')?;
-                    let permission = value(&PERMISSIONS, permission)?;
-                    Some(Grant::new(name.to_owned(), uuid.to_owned(), permission))
-                });
-                Self::Repositories(slug, grants.collect::<Option<_>>()?)
-            }
-            "role" => match pairs.next() {
-                None => Self::Role(None),
-                Some(pair) => {
-                    let (slug, role) = pair?;
-                    Self::Role(Some((slug.to_owned(), value(&ROLES, role)?)))
-                }
-            },
-            "workspaces" => {
-                Self::Workspaces(pairs.map(|pair| pair.map(owned)).collect::<Option<_>>()?)
-            }
-            _ => return None,
-        })
+        let slug = lines.next().filter(|slug| !slug.is_empty())?;
+        let mut rows = Vec::new();
+        for line in lines {
+            let (key, value) = line.split_once(' ')?;
+            rows.push(Row::new(key, value.to_owned()));
+        }
+        Self::new((slug != "-").then(|| slug.to_owned()), rows)
     }
 
     /// About how many bytes it takes in memory.
     pub(super) fn weight(&self) -> usize {
-        let rows = match self {
-            Self::Directory(_, members) => members.len(),
-            Self::Groups(members) => members.len(),
-            Self::Projects(_, keys) => keys.len(),
-            Self::Repositories(_, grants) => grants.len(),
-            Self::Role(_) => 1,
-            Self::Workspaces(found) => found.len(),
-        };
-        rows.saturating_mul(160).saturating_add(200)
+        self.rows.len().saturating_mul(160).saturating_add(200)
     }
 }
 
-/// For messages: a question in a few words, without a name in it.
-impl std::fmt::Display for Question {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())?;
-        f.write_char(' ')?;
-        match self {
-            Self::Directory(workspace)
-            | Self::Groups(workspace)
-            | Self::Projects(workspace, _)
-            | Self::Repositories(workspace)
-            | Self::Role(workspace) => f.write_str(workspace),
-            Self::Workspaces => f.write_char('*'),
-        }
+/// Of two values of one key, the one that grants more; `None` if they speak of two things.
+fn higher(a: &str, b: &str) -> Option<String> {
+    if a == b {
+        return Some(a.to_owned());
     }
+    let rank = |value: &str| {
+        let (word, rest) = value.split_once(' ').unwrap_or((value, ""));
+        let rank = (Role::read(word), Permission::read(word));
+        (rank != (None, None)).then(|| (rest.to_owned(), rank))
+    };
+    let ((a_is_about, a_rank), (b_is_about, b_rank)) = rank(a).zip(rank(b))?;
+    let higher = if a_rank > b_rank { a } else { b };
+    (a_is_about == b_is_about).then(|| higher.to_owned())
 }
 
 #[cfg(test)]
@@ -271,39 +205,74 @@ mod tests {
 
     #[test]
     fn answers_come_back_from_words_as_they_were() {
-        let uuid = "{77aa0000-1111-4222-8333-444455556666}".to_owned();
+        let uuid = "{77aa0000-1111-4222-8333-444455556666}";
         let slug = || Some("acme".to_owned());
-        let grant = Grant::new("widgets.x".to_owned(), uuid.clone(), Permission::Write);
-        for answer in [
-            Answer::Directory(
+        let row = |key, value: &str| Row::new(key, value.to_owned());
+        for (slug, rows) in [
+            (slug(), vec![row("557058:a", "owner")]),
+            (None, vec![row("557058:a", "admins,developers")]),
+            (slug(), vec![row("WID", ""), row("X_1", "")]),
+            (
                 slug(),
-                BTreeMap::from([("557058:a".to_owned(), Role::Owner)]),
+                vec![Row::of_repository("widgets.x", Permission::Write, uuid)],
             ),
-            Answer::Directory(None, BTreeMap::new()),
-            Answer::Groups(BTreeMap::from([(
-                "557058:a".to_owned(),
-                vec!["admins".to_owned(), "developers".to_owned()],
-            )])),
-            Answer::Projects(slug(), vec!["WID".to_owned(), "X_1".to_owned()]),
-            Answer::Projects(None, Vec::new()),
-            Answer::Repositories(slug(), vec![grant]),
-            Answer::Repositories(None, Vec::new()),
-            Answer::Role(Some(("acme".to_owned(), Role::Collaborator))),
-            Answer::Role(None),
-            Answer::Workspaces(vec![("acme".to_owned(), uuid)]),
-            Answer::Workspaces(Vec::new()),
+            (None, vec![row("acme", uuid)]),
+            (None, Vec::new()),
         ] {
+            let answer = Answer::new(slug, rows).unwrap();
             assert_eq!(Answer::read(&answer.write()), Some(answer));
         }
-        for text in [
-            "",
-            "role",
-            "other -",
-            "role -\nacme",
-            "role -\nacme king",
-            "directory -\nx",
-        ] {
+        for text in ["", "-\nkey", "\n"] {
             assert_eq!(Answer::read(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn of_two_rows_the_higher_counts_and_of_two_things_none() {
+        let value = |rows: &[(&str, &str)]| {
+            let rows = rows
+                .iter()
+                .map(|(key, value)| Row::new(key, (*value).to_owned()));
+            let answer = Answer::new(None, rows.collect())?;
+            Some(answer.row("k")?.value.clone())
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            value(&[("k", "member"), ("a", "x"), ("k", "owner")]),
+            some("owner")
+        );
+        assert_eq!(
+            value(&[("k", "owner"), ("k", "collaborator")]),
+            some("owner")
+        );
+        assert_eq!(
+            value(&[("k", "read {u}"), ("k", "admin {u}")]),
+            some("admin {u}")
+        );
+        assert_eq!(value(&[("k", "write {u}"), ("k", "admin {v}")]), None);
+        assert_eq!(value(&[("k", "{u}"), ("k", "{v}")]), None);
+        assert_eq!(value(&[("k", ""), ("k", "")]), some(""));
+        assert_eq!(value(&[("a", "x")]), None);
+    }
+
+    #[test]
+    fn no_two_questions_have_one_key() {
+        let w = || "{77aa}".to_owned();
+        let questions = [
+            Question::Directory(w()),
+            Question::Groups(w()),
+            Question::Projects(w(), Permission::Read),
+            Question::Projects(w(), Permission::Admin),
+            Question::Repositories(w()),
+            Question::Role(w()),
+            Question::Workspaces,
+        ];
+        let mut keys: Vec<String> = questions.iter().map(|question| question.key("a")).collect();
+        keys.extend(questions[2..].iter().map(|question| question.key("b")));
+        let count = keys.len();
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!(keys.len(), count);
+        assert_eq!(questions[0].key("a"), questions[0].key("b"));
     }
 }

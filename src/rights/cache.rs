@@ -96,14 +96,13 @@ fn weight(entries: &[Entry]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rights::Row;
 
     #[test]
     fn people_answers_and_bytes_stay_bounded() {
         let mut cache = Cache::new();
-        let large = Rc::new(Answer::Workspaces(vec![
-            ("s".to_owned(), "u".to_owned());
-            1_000
-        ]));
+        let rows = (0..1_000).map(|row| Row::new(&row.to_string(), "u".to_owned()));
+        let large = Rc::new(Answer::new(None, rows.collect()).unwrap());
         for index in 0..5_000 {
             let question = Question::Role(format!("w{}", index % 100));
             let account = format!("a{}", index / 100 % 2);

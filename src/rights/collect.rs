@@ -1,6 +1,5 @@
 //! From a question to calls, and from their replies to an answer.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::bitbucket::{
@@ -10,9 +9,7 @@ use crate::bitbucket::{
 };
 use crate::http::{Call, Reply};
 use crate::oauth::AccessToken;
-use crate::policy::Role;
-use crate::rights::answer::Grant;
-use crate::rights::{Answer, Question, Refused};
+use crate::rights::{Answer, Question, Refused, Row};
 use crate::time::Seconds;
 
 /// The most pages of a list, of 100 rows each.
@@ -88,27 +85,21 @@ pub struct Collected {
     asker: Asker,
     account_id: String,
     pages: u32,
-    answer: Answer,
+    slug: Option<String>,
+    rows: Vec<Row>,
 }
 
 impl Collected {
     /// Nothing yet, for `question` about `account_id`.
     #[must_use]
     pub fn new(question: Question, asker: Asker, account_id: &str) -> Self {
-        let answer = match &question {
-            Question::Directory(_) => Answer::Directory(None, BTreeMap::new()),
-            Question::Groups(_) => Answer::Groups(BTreeMap::new()),
-            Question::Projects(..) => Answer::Projects(None, Vec::new()),
-            Question::Repositories(_) => Answer::Repositories(None, Vec::new()),
-            Question::Role(_) => Answer::Role(None),
-            Question::Workspaces => Answer::Workspaces(Vec::new()),
-        };
         Self {
             question,
             asker,
             account_id: account_id.to_owned(),
             pages: 0,
-            answer,
+            slug: None,
+            rows: Vec::new(),
         }
     }
 
@@ -181,92 +172,85 @@ impl Collected {
         }
     }
 
+    /// Takes in the rows of a page, and gives the address of the next one.
     fn read(&mut self, reply: Reply, api: &Endpoint) -> Result<Option<String>, InvalidAnswer> {
-        let (asker, account_id) = (self.asker, self.account_id.as_str());
-        match &mut self.answer {
-            Answer::Directory(slug, members) => {
+        match self.question {
+            Question::Directory(_) => {
                 let page = read_directory(reply, api)?;
                 for member in page.rows {
-                    same_slug(slug, member.workspace)?;
-                    if let Some(account_id) = member.account_id {
-                        let role = members.entry(account_id).or_insert(Role::Collaborator);
-                        *role = member.role.max(*role);
-                    }
+                    self.is_about(member.workspace)?;
+                    let role = member.role.as_str().to_owned();
+                    self.rows
+                        .push(Row::new(&member.account_id.unwrap_or_default(), role));
                 }
                 Ok(page.next)
             }
-            Answer::Groups(members) => {
-                for (group, ids) in read_groups(reply)? {
-                    for id in ids {
-                        members.entry(id).or_default().push(group.clone());
-                    }
-                }
-                for groups in members.values_mut() {
-                    groups.sort_unstable();
-                    groups.dedup();
+            Question::Groups(_) => {
+                for (account_id, groups) in read_groups(reply)? {
+                    self.rows.push(Row::new(&account_id, groups));
                 }
                 Ok(None)
             }
-            Answer::Projects(slug, keys) => {
+            Question::Projects(..) => {
                 let page = read_projects(reply, api)?;
                 for row in page.rows {
-                    same_slug(slug, Some(row.workspace))?;
-                    keys.push(row.key);
+                    self.is_about(Some(row.workspace))?;
+                    self.rows.push(Row::new(&row.key, String::new()));
                 }
-                keys.sort_unstable();
-                keys.dedup();
                 Ok(page.next)
             }
-            Answer::Repositories(slug, grants) => {
+            Question::Repositories(_) => {
                 let page = read_repositories(reply, api)?;
                 for row in page.rows {
-                    if asker == Asker::Bot && row.account_id.as_deref() != Some(account_id) {
+                    let is_theirs = row.account_id.as_deref() == Some(self.account_id.as_str());
+                    if self.asker == Asker::Bot && !is_theirs {
                         return Err(InvalidAnswer::Malformed("user"));
                     }
-                    same_slug(slug, Some(row.workspace))?;
-                    grants.push(Grant::new(row.slug, row.uuid, row.permission));
+                    self.is_about(Some(row.workspace))?;
+                    let row = Row::of_repository(&row.slug, row.permission, &row.uuid);
+                    self.rows.push(row);
                 }
-                // The same repository on two pages: the higher permission is the effective one.
-                grants.sort_by(|a, b| (&a.slug, b.permission).cmp(&(&b.slug, a.permission)));
-                grants.dedup_by(|a, b| a.slug == b.slug && a.uuid == b.uuid);
-                let names = grants.iter().zip(grants.iter().skip(1));
-                match names.into_iter().any(|(a, b)| a.slug == b.slug) {
-                    true => Err(InvalidAnswer::Malformed("full_name")),
-                    false => Ok(page.next),
-                }
+                Ok(page.next)
             }
-            Answer::Role(found) => {
+            Question::Role(_) => {
                 let member = read_membership(reply)?;
                 let slug = member
                     .workspace
                     .ok_or(InvalidAnswer::Malformed("workspace"))?;
-                *found = Some((slug, member.role));
+                self.rows
+                    .push(Row::new(&slug, member.role.as_str().to_owned()));
                 Ok(None)
             }
-            Answer::Workspaces(found) => {
+            Question::Workspaces => {
                 let page = read_workspaces(reply, api)?;
-                found.extend(page.rows.into_iter().map(|row| (row.slug, row.uuid)));
+                let rows = page.rows.into_iter();
+                self.rows
+                    .extend(rows.map(|row| Row::new(&row.slug, row.uuid)));
                 Ok(page.next)
             }
         }
     }
 
-    /// The whole answer.
-    #[must_use]
-    pub fn finish(self) -> Answer {
-        self.answer
-    }
-}
-
-/// All rows of an answer are about one workspace.
-fn same_slug(known: &mut Option<String>, found: Option<String>) -> Result<(), InvalidAnswer> {
-    match (known.as_ref(), found) {
-        (_, None) => Ok(()),
-        (Some(known), Some(found)) if *known == found => Ok(()),
-        (Some(_), Some(_)) => Err(InvalidAnswer::Malformed("workspace")),
-        (None, found @ Some(_)) => {
-            *known = found;
-            Ok(())
+    /// All rows of an answer are about one workspace.
+    fn is_about(&mut self, slug: Option<String>) -> Result<(), InvalidAnswer> {
+        match (&self.slug, slug) {
+            (None, found) => {
+                self.slug = found;
+                Ok(())
+            }
+            (Some(known), Some(found)) if *known != found => {
+                Err(InvalidAnswer::Malformed("workspace"))
+            }
+            (Some(_), _) => Ok(()),
         }
+    }
+
+    /// The whole answer.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`] if its rows contradict each other.
+    pub fn finish(self) -> Result<Answer, Failure> {
+        let malformed = Failure::Unavailable(InvalidAnswer::Malformed("values"));
+        Answer::new(self.slug, self.rows).ok_or(malformed)
     }
 }

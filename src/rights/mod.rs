@@ -18,8 +18,7 @@ mod pins;
 mod record;
 mod store;
 
-pub use answer::Grant;
-pub use answer::{Answer, Question};
+pub use answer::{Answer, Question, Row};
 pub use budget::{Budget, Priority, Spent};
 pub use collect::{Asker, Collected, Failure};
 pub use pins::{Pin, Pins};

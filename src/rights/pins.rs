@@ -3,14 +3,8 @@
 //!
 //! The configuration says which UUID a slug has, or the first answer that names it is remembered.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
-
-use lru::LruCache;
-
 use crate::host::SharedData;
-use crate::rights::Grant;
+use crate::rights::Row;
 use crate::slots::{NO_VERSION, SlotKeys, Slots};
 
 /// The number of slots; one has less than 70 bytes.
@@ -18,9 +12,6 @@ const SLOTS: u32 = 65_536;
 
 /// Among how many slots a slug finds its own.
 const PROBES: u32 = 8;
-
-/// The most workspaces that a worker remembers.
-const MAX_KNOWN: NonZeroUsize = NonZeroUsize::new(1_024).unwrap();
 
 /// What is known about a slug and a UUID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,10 +37,14 @@ enum Found {
 /// The pins of one site.
 #[derive(Debug)]
 pub struct Pins {
-    workspaces: BTreeMap<String, String>,
-    repositories: BTreeMap<String, String>,
+    workspaces: Vec<(String, String)>,
+    repositories: Vec<(String, String)>,
     slots: Slots,
-    known: RefCell<LruCache<Box<str>, Box<str>>>,
+}
+
+fn configured<'p>(pins: &'p [(String, String)], slug: &str) -> Option<&'p str> {
+    let found = pins.iter().find(|(known, _)| known == slug);
+    found.map(|(_, uuid)| uuid.as_str())
 }
 
 impl Pins {
@@ -57,82 +52,65 @@ impl Pins {
     #[must_use]
     pub fn new(
         site: &str,
-        workspaces: BTreeMap<String, String>,
-        repositories: BTreeMap<String, String>,
-    ) -> Self {
-        Self::with_slots(site, workspaces, repositories, SLOTS)
-    }
-
-    fn with_slots(
-        site: &str,
-        workspaces: BTreeMap<String, String>,
-        repositories: BTreeMap<String, String>,
-        slots: u32,
+        workspaces: Vec<(String, String)>,
+        repositories: Vec<(String, String)>,
     ) -> Self {
         Self {
             workspaces,
             repositories,
-            slots: Slots::new("pin", site, slots, PROBES),
-            known: RefCell::new(LruCache::new(MAX_KNOWN)),
+            slots: Slots::new("pin", site, SLOTS, PROBES),
         }
     }
 
     /// The UUID of a workspace's slug, if it is known.
     pub fn workspace(&self, slug: &str, shared: &dyn SharedData) -> Option<String> {
-        if let Some(uuid) = self.workspaces.get(slug) {
-            return Some(uuid.clone());
+        if let Some(uuid) = configured(&self.workspaces, slug) {
+            return Some(uuid.to_owned());
         }
-        if let Some(uuid) = self.known.borrow_mut().get(slug) {
-            return Some(uuid.to_string());
+        match self.find(&format!("workspace\n{slug}"), shared) {
+            Found::Uuid(uuid) => Some(uuid),
+            Found::Full | Found::Place(..) => None,
         }
-        let Found::Uuid(uuid) = self.find(&format!("workspace\n{slug}"), shared) else {
-            return None;
-        };
-        self.known
-            .borrow_mut()
-            .put(slug.into(), uuid.clone().into());
-        Some(uuid)
     }
 
-    /// Whether a workspace's slug belongs to `uuid`. The first UUID that is seen is remembered.
-    pub fn pin_workspace(&self, slug: &str, uuid: &str, shared: &mut dyn SharedData) -> Pin {
-        match self.workspace(slug, shared) {
-            Some(known) if known == uuid => Pin::Same,
+    /// Whether a workspace's slug belongs to its UUID, as a row says: looked up once for each answer.
+    /// The first UUID that is seen is remembered.
+    pub fn pin_workspace(&self, row: &Row, shared: &mut dyn SharedData) -> Pin {
+        let Row { key, value, .. } = row;
+        self.once(row, || match configured(&self.workspaces, key) {
+            Some(uuid) if uuid == value => Pin::Same,
             Some(_) => Pin::Other,
-            None => self.remember(&format!("workspace\n{slug}"), uuid, shared),
-        }
+            None => self.remember(&format!("workspace\n{key}"), value, shared),
+        })
     }
 
-    /// Whether a repository's slug belongs to its UUID: looked up once for each answer. `owner` is the
-    /// workspace's UUID, and its slug if the answer told it.
-    pub fn check(
-        &self,
-        owner: (&str, Option<&str>),
-        grant: &Grant,
-        shared: &mut dyn SharedData,
-    ) -> Pin {
-        if grant.is_pinned.get() {
-            return Pin::Same;
-        }
-        let pin = self.pin_repository(owner, &grant.slug, &grant.uuid, shared);
-        grant.is_pinned.set(pin == Pin::Same);
-        pin
-    }
-
-    fn pin_repository(
+    /// The same for a repository with this UUID. `owner` is the workspace's UUID, and its slug if the
+    /// answer told it.
+    pub fn pin_repository(
         &self,
         (owner, slug): (&str, Option<&str>),
-        repository: &str,
+        row: &Row,
         uuid: &str,
         shared: &mut dyn SharedData,
     ) -> Pin {
-        let configured =
-            slug.and_then(|slug| self.repositories.get(&format!("{slug}/{repository}")));
-        match configured {
-            Some(known) if known == uuid => Pin::Same,
-            Some(_) => Pin::Other,
-            None => self.remember(&format!("repository\n{owner}\n{repository}"), uuid, shared),
+        let name = &row.key;
+        self.once(row, || {
+            let path = format!("{}/{name}", slug.unwrap_or_default());
+            match configured(&self.repositories, &path) {
+                Some(known) if known == uuid => Pin::Same,
+                Some(_) => Pin::Other,
+                None => self.remember(&format!("repository\n{owner}\n{name}"), uuid, shared),
+            }
+        })
+    }
+
+    fn once(&self, row: &Row, look: impl FnOnce() -> Pin) -> Pin {
+        if row.is_pinned.get() {
+            return Pin::Same;
         }
+        let pin = look();
+        row.is_pinned.set(pin == Pin::Same);
+        pin
     }
 
     fn find(&self, what: &str, shared: &dyn SharedData) -> Found {
@@ -172,47 +150,58 @@ impl Pins {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Permission;
     use crate::slots::Memory;
+
+    fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        let owned = |(a, b): &(&str, &str)| ((*a).to_owned(), (*b).to_owned());
+        pairs.iter().map(owned).collect()
+    }
 
     #[test]
     fn the_first_uuid_of_a_slug_stays() {
-        let pinned = BTreeMap::from([("acme".to_owned(), "{a}".to_owned())]);
-        let repositories = BTreeMap::from([("acme/widgets".to_owned(), "{w}".to_owned())]);
-        let pins = Pins::new("https://a.test", pinned, repositories);
+        let (pinned, repositories) = ([("acme", "{a}")], [("acme/widgets", "{w}")]);
+        let pins = Pins::new("https://a.test", pairs(&pinned), pairs(&repositories));
         let mut shared = Memory::default();
-        let mut workspace = |slug, uuid| pins.pin_workspace(slug, uuid, &mut shared);
+        let mut workspace = |slug: &str, uuid: &str| {
+            pins.pin_workspace(&Row::new(slug, uuid.to_owned()), &mut shared)
+        };
         assert_eq!(workspace("acme", "{a}"), Pin::Same);
         assert_eq!(workspace("acme", "{b}"), Pin::Other);
         assert_eq!(workspace("beta", "{b}"), Pin::Same);
         assert_eq!(workspace("beta", "{c}"), Pin::Other);
         assert_eq!(workspace("beta", "{b}"), Pin::Same);
-        let mut repository =
-            |slug, name, uuid| pins.pin_repository(("{a}", slug), name, uuid, &mut shared);
+        let mut repository = |slug: Option<&str>, name: &str, uuid: &str| {
+            let row = Row::of_repository(name, Permission::Read, uuid);
+            pins.pin_repository(("{a}", slug), &row, uuid, &mut shared)
+        };
         assert_eq!(repository(Some("acme"), "widgets", "{w}"), Pin::Same);
         assert_eq!(repository(Some("acme"), "widgets", "{x}"), Pin::Other);
         assert_eq!(repository(Some("acme"), "tools", "{t}"), Pin::Same);
         assert_eq!(repository(None, "tools", "{u}"), Pin::Other);
         // Another site, and a worker without a memory of its own.
-        let other = Pins::new("https://b.test", BTreeMap::new(), BTreeMap::new());
+        let other = Pins::new("https://b.test", Vec::new(), Vec::new());
         assert_eq!(other.workspace("beta", &shared), None);
-        let same = Pins::new("https://a.test", BTreeMap::new(), BTreeMap::new());
+        let same = Pins::new("https://a.test", Vec::new(), Vec::new());
         assert_eq!(same.workspace("beta", &shared).as_deref(), Some("{b}"));
     }
 
     #[test]
     fn where_nothing_more_can_be_remembered_nothing_is_forgotten() {
-        let pins = Pins::with_slots("s", BTreeMap::new(), BTreeMap::new(), 64);
+        let mut pins = Pins::new("s", Vec::new(), Vec::new());
+        pins.slots = Slots::new("pin", "s", 64, PROBES);
         let mut shared = Memory::default();
-        let mut kept = Vec::new();
-        for index in 0..1_000 {
-            let slug = format!("w{index}");
-            if pins.pin_workspace(&slug, "{a}", &mut shared) == Pin::Same {
-                kept.push(slug);
-            }
-        }
-        assert!(kept.len() <= 64 && shared.0.len() <= 64);
+        let mut pin = |slug: &str, uuid: &str| {
+            pins.pin_workspace(&Row::new(slug, uuid.to_owned()), &mut shared)
+        };
+        let slugs: Vec<String> = (0..1_000).map(|index| format!("w{index}")).collect();
+        let kept: Vec<&String> = slugs
+            .iter()
+            .filter(|slug| pin(slug, "{a}") == Pin::Same)
+            .collect();
+        assert!((32..=64).contains(&kept.len()), "{}", kept.len());
         for slug in kept {
-            assert_eq!(pins.pin_workspace(&slug, "{b}", &mut shared), Pin::Other);
+            assert_eq!(pin(slug, "{b}"), Pin::Other);
         }
     }
 }
