@@ -20,6 +20,7 @@ macro_rules! story {
 mod access;
 mod client;
 mod login;
+mod lookup;
 mod outage;
 mod renewal;
 mod request;
