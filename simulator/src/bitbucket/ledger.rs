@@ -135,3 +135,24 @@ impl Ledger {
         self.locked.insert(client_id.to_owned(), until);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_hold_beyond_what_is_kept() {
+        let request = http::Request::get("/2.0/workspaces/acme").body(Vec::new());
+        let entry = Entry::of(0, &request.unwrap());
+        let mut ledger = Ledger::default();
+        for _ in 0..MAX_ENTRIES + 5 {
+            ledger.push(entry.clone());
+        }
+        assert_eq!(ledger.entries().len(), MAX_ENTRIES);
+        for path in ["/2.0/workspaces/acme", "/2.0/workspaces/{workspace}"] {
+            assert_eq!(ledger.count(path), MAX_ENTRIES + 5);
+        }
+        ledger.clear();
+        assert_eq!(ledger.count("/2.0/workspaces/acme"), 0);
+    }
+}

@@ -126,7 +126,7 @@ pub struct Settings {
     /// Tokens of workspaces and repositories.
     pub access_tokens: Vec<AccessToken>,
     /// Calls to the API that a consumer, or an access token, may make in any 3,600 seconds. `None`
-    /// is no limit.
+    /// and 0 are no limit.
     pub api_limit: Option<u64>,
     /// Seconds in a `Retry-After` of a 429. The original was seen without one.
     pub retry_after: Option<u64>,

@@ -92,6 +92,7 @@ impl Bitbucket {
                 entry.client_id = Some(subject.client_id.clone());
             }
         }
+        let limit = limit.filter(|calls| *calls > 0);
         if !self.limits.admit(caller.credential(), now, limit) {
             return too_many(self.settings.retry_after);
         }
