@@ -16,7 +16,7 @@ CARGO_DOC := RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps --document-pri
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help wasm wasm-test-hooks envoy-binary run test check deny fuzz browser clean wasm-target components
+.PHONY: bench help wasm wasm-test-hooks envoy-binary run test check deny fuzz browser clean wasm-target components
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1 \2/p' Makefile | \
@@ -55,6 +55,9 @@ deny: ## Check licences, advisories and duplicates of the dependencies (needs ca
 
 browser: ## Sign in with Chromium, and write screenshots to target/browser
 	@scripts/browser
+
+bench: ## Measure what decisions cost, natively
+	cargo bench --locked --bench decision
 
 fuzz: ## Fuzz what strangers can send (SECONDS for each target, 60)
 	@scripts/fuzz $(or $(SECONDS),60)

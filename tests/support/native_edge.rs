@@ -61,6 +61,9 @@ pub fn parts() -> (impl Random, impl SharedData) {
     (Seeded::default(), Memory::default())
 }
 
+/// A request as Envoy hands it over.
+pub type Fields = Vec<(String, Vec<u8>)>;
+
 pub struct NativeEdge {
     gate: Rc<Gate>,
     random: Seeded,
@@ -153,6 +156,23 @@ impl NativeEdge {
         }
     }
 
+    /// One judgement, whatever comes of it.
+    pub fn judge(&mut self, fields: Fields) -> Step {
+        let received = bitgate::http::Request::read(fields);
+        let gate = Rc::clone(&self.gate);
+        gate.on_request(received, &mut self.host())
+    }
+
+    /// The judgement when nothing has to be asked any more.
+    pub fn settled(&mut self, fields: Fields) -> Step {
+        loop {
+            match self.judge(fields.clone()) {
+                Step::Wait(Some(job), _) => self.finish(job),
+                step => return step,
+            }
+        }
+    }
+
     /// What the root context does by the clock.
     fn tick(&mut self) {
         let gate = Rc::clone(&self.gate);
@@ -210,7 +230,7 @@ fn set_cookies(response: &mut Response, cookies: &[SetCookie]) {
 }
 
 /// The fields as Envoy hands them over.
-fn fields(request: &Request) -> Vec<(String, Vec<u8>)> {
+fn fields(request: &Request) -> Fields {
     let target = request
         .uri()
         .path_and_query()
