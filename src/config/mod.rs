@@ -3,6 +3,7 @@
 
 mod bitbucket;
 mod headers;
+mod identity_token;
 mod reader;
 mod rules;
 mod session;

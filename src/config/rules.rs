@@ -6,6 +6,15 @@ use crate::config::reader::{Node, Reader, quoted};
 use crate::http::NEVER;
 use crate::policy::{Allow, Inject, PathTemplate, Rule, Tail};
 
+const KEYS: [&str; 6] = [
+    "name",
+    "match",
+    "allow",
+    "inject",
+    "identity_token",
+    "origins",
+];
+
 const ALLOW: [(&str, Allow); 3] = [
     ("public", Allow::Public),
     ("signed_in", Allow::SignedIn),
@@ -72,7 +81,7 @@ impl Reader<'_> {
     }
 
     fn rule(&self, node: &Node<'_>, is_loopback: bool) -> Option<Rule> {
-        let section = self.object(node, &["name", "match", "allow", "inject", "origins"])?;
+        let section = self.object(node, &KEYS)?;
         let name = match section.member("name") {
             Some(node) => self.rule_name(&node).map(Some),
             None => Some(None),
@@ -86,6 +95,10 @@ impl Reader<'_> {
         let inject = match section.member("inject") {
             Some(node) => self.word(&node, &INJECT),
             None => Some(Inject::default()),
+        };
+        let identity_token = match section.member("identity_token") {
+            Some(node) => self.identity_token(&node, allow.as_ref(), inject).map(Some),
+            None => Some(None),
         };
         let origins = match section.member("origins") {
             Some(node) => self.origins(&node, is_loopback),
@@ -103,6 +116,7 @@ impl Reader<'_> {
             origins: origins?,
             allow: allow?,
             inject: inject?,
+            identity_token: identity_token?,
         })
     }
 

@@ -4,6 +4,7 @@ mod callback;
 mod client;
 mod event;
 mod forward;
+mod identity_token;
 mod intent;
 mod login;
 mod logout;
@@ -21,6 +22,7 @@ pub use reason::Reason;
 pub use renewal::{Renewal, Waiting, Watch};
 pub use step::{Pending, Step};
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::config::{Config, Problem};
@@ -31,7 +33,9 @@ use crate::gate::renewal::Current;
 use crate::host::Host;
 use crate::http::{Cookies, Malformed, NEVER, Request, RequestTarget, TargetError, Unreadable};
 use crate::policy::{Allow, Found, Rule};
-use crate::session::{Absence, Circuit, KeyRing, Renewals, SessionStore, SignedIn, SignedOut};
+use crate::session::{
+    Absence, Circuit, IdentityTokens, KeyRing, Renewals, SessionStore, SignedIn, SignedOut,
+};
 use crate::time::UnixTime;
 
 /// Everything below it is ours and never reaches the upstream.
@@ -54,6 +58,7 @@ pub struct Gate {
     renewals: Renewals,
     signed_out: SignedOut,
     circuit: Circuit,
+    identity_tokens: RefCell<IdentityTokens>,
 }
 
 impl Gate {
@@ -73,6 +78,7 @@ impl Gate {
             renewals,
             signed_out,
             circuit,
+            identity_tokens: RefCell::default(),
         }))
     }
 
@@ -182,12 +188,17 @@ impl Gate {
         if !is_intended(request, &self.config.public.origin, &rule.origins) {
             return Protected::Decided(self.refuse(request, named, Reason::CrossSite));
         }
+        // Before a lease is taken, which a refusal would leave to nobody.
+        let Ok(token) = self.identity_token(rule, &signed_in, host) else {
+            return Protected::Decided(self.refuse(request, named, Reason::NoRandomness));
+        };
         let slid = self.sessions.slide(&signed_in, host.now, host.random);
         let step = match self.current(signed_in, &cookies, host) {
             Current::Good(signed_in, set, watch, renewal) => {
                 let forward = self.forward(request, &cookies);
                 let id = RequestId::of(&request.headers);
                 let mut forward = forward.for_person(&self.config, rule.inject, &signed_in, id);
+                forward = forward.with_identity_token(token);
                 forward.response.cookies.extend(slid);
                 forward.response.cookies.extend(set);
                 forward.response.watch = watch;
@@ -208,6 +219,9 @@ impl Gate {
         let endpoint = request.target.path().strip_prefix(PREFIX);
         if endpoint == Some("/status") {
             return self.on_status(&request, host);
+        }
+        if endpoint == Some("/keys") {
+            return self.on_keys(&request);
         }
         if !self.config.public.is_authority(&request.authority) {
             return self.refuse(&request, None, Reason::WrongHost);

@@ -3,5 +3,5 @@
 mod rule;
 mod template;
 
-pub use rule::{Allow, Found, Inject, Policy, Rule, Tail};
+pub use rule::{Allow, Found, IdentityToken, Inject, Policy, Rule, Tail};
 pub use template::{PathTemplate, TemplateError};

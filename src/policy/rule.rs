@@ -26,6 +26,13 @@ pub enum Inject {
     None,
 }
 
+/// A signed statement of who acts, for an upstream that verifies it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityToken {
+    /// Whom it is for: 1 to 256 visible ASCII characters (`StringOrURI` of RFC 7519).
+    pub audience: String,
+}
+
 /// What the tail of a `/**` may hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tail {
@@ -53,6 +60,8 @@ pub struct Rule {
     pub allow: Allow,
     /// What is passed on.
     pub inject: Inject,
+    /// What is passed on signed.
+    pub identity_token: Option<IdentityToken>,
 }
 
 impl Rule {
@@ -139,6 +148,7 @@ mod tests {
             origins: Vec::new(),
             allow: Allow::SignedIn,
             inject: Inject::None,
+            identity_token: None,
         }
     }
 
