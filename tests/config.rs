@@ -229,6 +229,10 @@ fn every_key_is_documented_and_every_documented_key_exists() {
         ("session.keys[]", vec!["session", "keys", "0"]),
         ("rules[]", vec!["rules", "0"]),
         ("rules[].match", vec!["rules", "0", "match"]),
+        (
+            "rules[].identity_token",
+            vec!["rules", "0", "identity_token"],
+        ),
     ];
     for (path, steps) in sections {
         let mut config = minimal();
@@ -236,6 +240,7 @@ fn every_key_is_documented_and_every_documented_key_exists() {
         config["revocations"] = json!({});
         config["rights"] = json!({});
         config["bots"] = json!({"reader": {"access_token": {"env": "SECRET"}}});
+        config["rules"][0]["identity_token"] = json!({"audience": "a"});
         let mut value = &mut config;
         for step in steps {
             value = match step {

@@ -2,6 +2,7 @@
 
 use bitgate::config::{Config, Problem};
 use bitgate::gate::Gate;
+use bitgate::policy::{Allow, Inject};
 use serde_json::Value;
 use url::Url;
 
@@ -102,6 +103,11 @@ fn check_values(config: &Config) {
     assert!(config.bitbucket.client.basic_authorization().is_some());
     for rule in config.policy.rules() {
         assert!(!rule.paths.is_empty());
+        if let Some(token) = &rule.identity_token {
+            assert!((1..=256).contains(&token.audience.len()));
+            assert!(token.audience.bytes().all(|byte| byte.is_ascii_graphic()));
+            assert!(rule.allow != Allow::Public && rule.inject != Inject::None);
+        }
         assert!(
             !rule
                 .paths

@@ -6,6 +6,7 @@ mod allow;
 mod bitbucket;
 mod groups;
 mod headers;
+mod identity_token;
 mod reader;
 mod rules;
 mod session;

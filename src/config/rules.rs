@@ -6,6 +6,16 @@ use crate::config::reader::{Node, Reader, quoted};
 use crate::http::NEVER;
 use crate::policy::{Allow, Inject, PathTemplate, Rule, Shadow, Tail};
 
+const KEYS: [&str; 7] = [
+    "name",
+    "match",
+    "allow",
+    "inject",
+    "identity_token",
+    "origins",
+    "shadow",
+];
+
 const INJECT: [(&str, Inject); 4] = [
     ("bearer", Inject::Bearer),
     ("git", Inject::Git),
@@ -72,8 +82,7 @@ impl Reader<'_> {
     }
 
     fn rule(&self, node: &Node<'_>, is_loopback: bool) -> Option<Rule> {
-        let known = ["name", "match", "allow", "inject", "origins", "shadow"];
-        let section = self.object(node, &known)?;
+        let section = self.object(node, &KEYS)?;
         let name = match section.member("name") {
             Some(node) => self.rule_name(&node).map(Some),
             None => Some(None),
@@ -92,6 +101,10 @@ impl Reader<'_> {
         let inject = match section.member("inject") {
             Some(node) => self.word(&node, &INJECT),
             None => Some(Inject::default()),
+        };
+        let identity_token = match section.member("identity_token") {
+            Some(node) => self.identity_token(&node, allow.as_ref(), inject).map(Some),
+            None => Some(None),
         };
         let origins = match section.member("origins") {
             Some(node) => self.origins(&node, is_loopback),
@@ -114,6 +127,7 @@ impl Reader<'_> {
             } else {
                 Shadow::Decides
             },
+            identity_token: identity_token?,
         })
     }
 

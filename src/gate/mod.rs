@@ -6,6 +6,7 @@ mod client;
 mod event;
 mod facts;
 mod forward;
+mod identity_token;
 mod intent;
 mod job;
 mod login;
@@ -31,6 +32,7 @@ pub use renewal::{Renewal, Watch};
 pub use step::{Pending, Step};
 pub use waiting::Waiting;
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::config::{Config, Problem};
@@ -42,7 +44,9 @@ use crate::host::Host;
 use crate::http::{Cookies, Malformed, NEVER, Request, RequestTarget, TargetError, Unreadable};
 use crate::policy::{Allow, Found, Rule, Shadow};
 use crate::rights::{Budget, Pins, Rights};
-use crate::session::{Absence, Circuit, KeyRing, Renewals, SessionStore, SignedIn, SignedOut};
+use crate::session::{
+    Absence, Circuit, IdentityTokens, KeyRing, Renewals, SessionStore, SignedIn, SignedOut,
+};
 use crate::time::UnixTime;
 
 /// Everything below it is ours and never reaches the upstream.
@@ -66,6 +70,7 @@ pub struct Gate {
     signed_out: SignedOut,
     /// For renewals.
     circuit: Circuit,
+    identity_tokens: RefCell<IdentityTokens>,
     /// For lookups.
     api_circuit: Circuit,
     rights: Rights,
@@ -106,6 +111,7 @@ impl Gate {
             renewals,
             signed_out,
             circuit,
+            identity_tokens: RefCell::default(),
         }))
     }
 
@@ -232,6 +238,9 @@ impl Gate {
         let endpoint = request.target.path().strip_prefix(PREFIX);
         if endpoint == Some("/status") {
             return self.on_status(&request, host);
+        }
+        if endpoint == Some("/keys") {
+            return self.on_keys(&request);
         }
         if !self.config.public.is_authority(&request.authority) {
             return self.refuse(&request, None, Reason::WrongHost);

@@ -62,6 +62,10 @@ impl Gate {
                 Err(protected) => return *protected,
             }
         }
+        // Before a lease is taken, which a refusal would leave to nobody.
+        let Ok(token) = self.identity_token(rule, &signed_in, host) else {
+            return Protected::Decided(self.refuse(request, named, Reason::NoRandomness));
+        };
         let session_id = signed_in.session.id.clone();
         let slid = self.sessions.slide(&signed_in, host.now, host.random);
         let (signed_in, set, watch, renewal) = match self.current(signed_in, &cookies, host) {
@@ -98,6 +102,7 @@ impl Gate {
         let id = RequestId::of(&request.headers);
         let groups = self.groups_for(&signed_in.session.identity, host);
         let mut forward = forward.for_person(&self.config, rule.inject, &signed_in, groups, id);
+        forward = forward.with_identity_token(token);
         forward.response.cookies.extend(slid);
         forward.response.cookies.extend(set);
         forward.response.watch = watch;

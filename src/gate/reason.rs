@@ -118,7 +118,7 @@ reasons! {
     MissingScope: "missing_scope", 403, Warn, "This site lacks a permission at Bitbucket",
         "The people who run this site need to tick it on its OAuth consumer.";
     /// The host gave no random bytes.
-    NoRandomness: "no_randomness", 503, Warn, "Signing in is not possible now",
+    NoRandomness: "no_randomness", 503, Warn, "This is not possible right now",
         "Please try again in a minute.";
     /// No rule matches.
     NoRule: "no_rule", 403, Info, "This page is closed",

@@ -12,5 +12,5 @@ pub use condition::{
 };
 pub use facts::Facts;
 pub use name::{Name, NameError};
-pub use rule::{Allow, Found, Inject, Policy, Rule, Shadow, Tail};
+pub use rule::{Allow, Found, IdentityToken, Inject, Policy, Rule, Shadow, Tail};
 pub use template::{PathTemplate, TemplateError};

@@ -31,6 +31,13 @@ pub enum Inject {
     None,
 }
 
+/// A signed statement of who acts, for an upstream that verifies it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityToken {
+    /// Whom it is for: 1 to 256 visible ASCII characters (`StringOrURI` of RFC 7519).
+    pub audience: String,
+}
+
 /// Whether a rule decides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Shadow {
@@ -70,6 +77,8 @@ pub struct Rule {
     pub inject: Inject,
     /// Whether it decides.
     pub shadow: Shadow,
+    /// What is passed on signed.
+    pub identity_token: Option<IdentityToken>,
 }
 
 impl Rule {
@@ -196,6 +205,7 @@ mod tests {
             allow: Allow::SignedIn,
             inject: Inject::None,
             shadow: Shadow::Decides,
+            identity_token: None,
         }
     }
 

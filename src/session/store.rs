@@ -275,6 +275,12 @@ impl SessionStore {
     pub fn ends_at(&self, signed_in: &SignedIn) -> UnixTime {
         signed_in.ends_at(self.lifetimes)
     }
+
+    /// When it ends if it is used now, and not again.
+    #[must_use]
+    pub fn ends_at_after_use(&self, signed_in: &SignedIn, now: UnixTime) -> UnixTime {
+        signed_in.ends_at_if_seen(now, self.lifetimes)
+    }
 }
 
 impl SignedIn {
@@ -306,12 +312,15 @@ impl SignedIn {
         }
     }
 
-    /// The earliest of all ends. The configuration may have become stricter since sign-in.
     fn ends_at(&self, lifetimes: Lifetimes) -> UnixTime {
+        self.ends_at_if_seen(self.session.seen_at, lifetimes)
+    }
+
+    /// The earliest of all ends. The configuration may have become stricter since sign-in.
+    fn ends_at_if_seen(&self, seen_at: UnixTime, lifetimes: Lifetimes) -> UnixTime {
         let Session {
             issued_at,
             expires_at,
-            seen_at,
             ..
         } = &self.session;
         let by_age = issued_at.plus(lifetimes.max_age);

@@ -410,6 +410,7 @@ fn a_closing_rule_opens_nothing(_: &mut World) {
             allow: allow.unwrap_or_else(|| allows[draw(3)].clone()),
             inject: Inject::None,
             shadow: Shadow::Decides,
+            identity_token: None,
         };
         let rules: Vec<Rule> = (0..4).map(|_| rule(None)).collect();
         let closing = rule(Some(Allow::Nobody));

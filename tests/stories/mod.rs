@@ -19,6 +19,7 @@ macro_rules! story {
 
 mod access;
 mod client;
+mod identity_token;
 mod login;
 mod lookup;
 mod outage;

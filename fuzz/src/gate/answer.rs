@@ -47,10 +47,13 @@ pub(super) fn response(
         "{}",
         response.status
     );
+    // The keys of the site are the one thing that caches may keep.
+    let is_key_set = all("content-type") == ["application/jwk-set+json"];
     assert!(
-        all("cache-control")
-            .iter()
-            .any(|value| value.contains("no-store"))
+        is_key_set
+            || all("cache-control")
+                .iter()
+                .any(|value| value.contains("no-store"))
     );
     let cookies: Vec<_> = all("set-cookie")
         .into_iter()
@@ -67,6 +70,7 @@ pub(super) fn response(
     if let Some(request) = request.filter(|_| response.status == 200 && !is_grpc) {
         match request.target.path() {
             "/_bitgate/session" => assert!(session(world, request).is_some(), "who is nobody?"),
+            "/_bitgate/keys" => assert!(is_key_set),
             path => assert!(
                 matches!(path, "/_bitgate/logout" | "/_bitgate/status"),
                 "{path}"

@@ -42,7 +42,7 @@ pub(super) fn area(request: &Request) -> Area {
         segments.len(),
     ) {
         (b"public", _) => Area::Public,
-        (b"", 0) | (b"app", _) => Area::SignedIn(Inject::Identity),
+        (b"", 0) | (b"app" | b"signed", _) => Area::SignedIn(Inject::Identity),
         (b"raw", _) if segments.get(1).is_some_and(|second| second == b"closed") => Area::Closed,
         (b"raw", _) => Area::SignedIn(Inject::None),
         (b"plain", 2) => Area::SignedIn(Inject::None),

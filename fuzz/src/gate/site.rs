@@ -25,6 +25,7 @@ const CONFIG: &str = r#"{
         {"match": {"paths": ["/", "/app/**"]}, "allow": "signed_in"},
         {"match": {"path": "/raw/closed/**"}, "allow": "nobody"},
         {"match": {"path": "/raw/**", "tail": "raw"}, "allow": "signed_in", "inject": "none", "origins": ["https://other.example.com"]},
+        {"match": {"path": "/signed/**"}, "allow": "signed_in", "identity_token": {"audience": "fuzz"}},
         {"match": {"path": "/plain/{name}"}, "allow": "signed_in", "inject": "none"},
         {"match": {"path": "/api/**", "methods": ["GET", "POST"]}, "allow": "signed_in", "inject": "bearer"}
     ]

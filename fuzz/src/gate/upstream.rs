@@ -10,6 +10,8 @@ use super::world::World;
 use crate::http::{is_ours, pieces};
 use crate::setup::{SITE, pair_of};
 
+const IDENTITY_TOKEN: &str = "x-bitgate-identity-token";
+
 /// A request goes upstream by its rule only, and says of the person what we know.
 pub(super) fn forward(world: &mut World, request: &Request, forward: &Forward) {
     let area = area(request);
@@ -23,6 +25,7 @@ pub(super) fn forward(world: &mut World, request: &Request, forward: &Forward) {
                 !says("x-forwarded-user") && !says("authorization"),
                 "{path}"
             );
+            assert!(!says(IDENTITY_TOKEN), "{path}");
             assert!(forward.response.cookies.is_empty(), "{path}");
         }
         Area::SignedIn(inject) => {
@@ -42,6 +45,9 @@ pub(super) fn forward(world: &mut World, request: &Request, forward: &Forward) {
                     "{path} from another site"
                 );
             }
+            // Never without its token, whatever the host can give.
+            let is_signed = request.target.path().starts_with("/signed");
+            assert_eq!(says(IDENTITY_TOKEN), is_signed, "{path}");
             assert_eq!(says("authorization"), inject == Inject::Bearer, "{path}");
             assert_eq!(says("x-forwarded-user"), inject != Inject::None, "{path}");
             assert_eq!(
