@@ -2,6 +2,7 @@
 //! needs no second look.
 
 mod bitbucket;
+mod consumers;
 mod headers;
 mod reader;
 mod rules;
@@ -9,6 +10,7 @@ mod session;
 mod structure;
 mod text;
 
+pub use consumers::Consumer;
 pub use headers::{Fact, IdentityHeaders};
 pub use reader::{Environment, Problem};
 
@@ -26,6 +28,8 @@ pub struct Config {
     pub public: PublicOrigin,
     /// Bitbucket, and who we are there.
     pub bitbucket: Bitbucket,
+    /// Further consumers, at most three, with different names and client ids.
+    pub consumers: Vec<Consumer>,
     /// The session keys, at least one; the first seals.
     pub keys: Vec<SessionKey>,
     /// How long sessions live.
@@ -66,6 +70,8 @@ pub struct Bitbucket {
     pub web: Endpoint,
     /// The host with the API.
     pub api: Endpoint,
+    /// Calls to the API in an hour, for this consumer.
+    pub api_budget: u32,
 }
 
 impl PublicOrigin {
@@ -107,6 +113,7 @@ impl Reader<'_> {
         let known = [
             "public_url",
             "bitbucket",
+            "consumers",
             "session",
             "identity_headers",
             "status",
@@ -122,11 +129,18 @@ impl Reader<'_> {
         let bitbucket = self
             .required(&root, "bitbucket")
             .and_then(|node| self.bitbucket(&node, is_loopback));
+        let client = bitbucket.as_ref().map(|bitbucket| &bitbucket.client);
+        let consumers = match root.member("consumers") {
+            Some(node) => self.consumers(&node, client, is_loopback),
+            None => Some(Vec::new()),
+        };
         let session = self.required(&root, "session").and_then(|node| {
             let session = self.session(&node, is_loopback);
-            let client = bitbucket.as_ref().map(|bitbucket| &bitbucket.client);
-            if let (Some((keys, _)), Some(client)) = (&session, client) {
-                self.distinct_secrets(&node.path_of("keys"), keys, client);
+            let named = consumers.iter().flatten().map(|consumer| &consumer.client);
+            if let Some((keys, _)) = &session {
+                for client in client.into_iter().chain(named) {
+                    self.distinct_secrets(&node.path_of("keys"), keys, client);
+                }
             }
             session
         });
@@ -145,10 +159,12 @@ impl Reader<'_> {
         let rules = self
             .required(&root, "rules")
             .and_then(|node| self.rules(&node, is_loopback));
+        self.named_consumers(&root);
         let (keys, lifetimes) = session?;
         Some(Config {
             public: public?,
             bitbucket: bitbucket?,
+            consumers: consumers?,
             keys,
             lifetimes,
             identity_headers: identity_headers?,

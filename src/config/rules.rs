@@ -72,7 +72,8 @@ impl Reader<'_> {
     }
 
     fn rule(&self, node: &Node<'_>, is_loopback: bool) -> Option<Rule> {
-        let section = self.object(node, &["name", "match", "allow", "inject", "origins"])?;
+        let known = ["name", "match", "allow", "inject", "consumer", "origins"];
+        let section = self.object(node, &known)?;
         let name = match section.member("name") {
             Some(node) => self.rule_name(&node).map(Some),
             None => Some(None),
@@ -91,6 +92,9 @@ impl Reader<'_> {
             Some(node) => self.origins(&node, is_loopback),
             None => Some(Vec::new()),
         };
+        // A word that is no `inject` has been reported.
+        let injects_token = inject.is_none_or(|inject| inject == Inject::Bearer);
+        let consumer = self.rule_consumer(&section, injects_token);
         if allow == Some(Allow::Public) {
             self.public(&section, inject, matched.as_ref());
         }
@@ -103,6 +107,7 @@ impl Reader<'_> {
             origins: origins?,
             allow: allow?,
             inject: inject?,
+            consumer: consumer?,
         })
     }
 

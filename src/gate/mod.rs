@@ -2,6 +2,7 @@
 
 mod callback;
 mod client;
+mod consumer;
 mod event;
 mod forward;
 mod intent;
@@ -11,6 +12,7 @@ mod page;
 mod reason;
 mod refusal;
 mod renewal;
+mod second;
 mod status;
 mod step;
 mod whoami;
@@ -25,13 +27,14 @@ use std::rc::Rc;
 
 use crate::config::{Config, Problem};
 use crate::gate::client::RequestId;
+use crate::gate::consumer::Consumers;
 use crate::gate::intent::is_intended;
 use crate::gate::refusal::Refusal;
-use crate::gate::renewal::Current;
+use crate::gate::renewal::Halt;
 use crate::host::Host;
 use crate::http::{Cookies, Malformed, NEVER, Request, RequestTarget, TargetError, Unreadable};
 use crate::policy::{Allow, Found, Rule};
-use crate::session::{Absence, Circuit, KeyRing, Renewals, SessionStore, SignedIn, SignedOut};
+use crate::session::{Absence, Circuit, KeyRing, SessionStore, SignedIn, SignedOut};
 use crate::time::UnixTime;
 
 /// Everything below it is ours and never reaches the upstream.
@@ -51,7 +54,7 @@ pub fn unconfigured(received: Result<Request, Unreadable>) -> Step {
 pub struct Gate {
     config: Config,
     sessions: SessionStore,
-    renewals: Renewals,
+    consumers: Consumers,
     signed_out: SignedOut,
     circuit: Circuit,
 }
@@ -65,12 +68,12 @@ impl Gate {
         let sessions = SessionStore::new(ring, client_id, config.lifetimes)
             .with_revocations(config.revocations.clone());
         let signed_out = SignedOut::new(&config.public.origin);
-        let renewals = Renewals::new(&config.public.origin, client_id);
+        let consumers = Consumers::new(&config);
         let circuit = Circuit::new(&config.public.origin);
         Some(Rc::new(Self {
             config,
             sessions,
-            renewals,
+            consumers,
             signed_out,
             circuit,
         }))
@@ -183,20 +186,22 @@ impl Gate {
             return Protected::Decided(self.refuse(request, named, Reason::CrossSite));
         }
         let slid = self.sessions.slide(&signed_in, host.now, host.random);
-        let step = match self.current(signed_in, &cookies, host) {
-            Current::Good(signed_in, set, watch, renewal) => {
+        let step = match self.current_for(rule, signed_in, &cookies, host) {
+            Ok(good) => {
                 let forward = self.forward(request, &cookies);
                 let id = RequestId::of(&request.headers);
-                let mut forward = forward.for_person(&self.config, rule.inject, &signed_in, id);
+                let mut forward =
+                    forward.for_person(&self.config, rule.inject, good.injected(), id);
                 forward.response.cookies.extend(slid);
-                forward.response.cookies.extend(set);
-                forward.response.watch = watch;
-                forward.renewal = renewal;
+                forward.response.cookies.extend(good.cookies);
+                forward.response.watch = good.watch;
+                forward.renewal = good.renewal;
                 Step::Forward(forward)
             }
-            Current::Later(renewal) => return Protected::Waits(renewal),
-            Current::Over => self.challenge(request, &cookies, Reason::GrantRefused, host),
-            Current::Unknown => self.unknown(request, named),
+            Err(Halt::Later(renewal)) => return Protected::Waits(renewal),
+            Err(Halt::NoGrant(second)) => self.ask_for_grant(request, &cookies, second, host),
+            Err(Halt::Over) => self.challenge(request, &cookies, Reason::GrantRefused, host),
+            Err(Halt::Unknown) => self.unknown(request, named),
         };
         Protected::Decided(step)
     }

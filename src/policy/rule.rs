@@ -53,6 +53,8 @@ pub struct Rule {
     pub allow: Allow,
     /// What is passed on.
     pub inject: Inject,
+    /// Whose token that is, if not that of the main sign-in: the name of a further consumer.
+    pub consumer: Option<String>,
 }
 
 impl Rule {
@@ -139,6 +141,7 @@ mod tests {
             origins: Vec::new(),
             allow: Allow::SignedIn,
             inject: Inject::None,
+            consumer: None,
         }
     }
 

@@ -409,6 +409,7 @@ fn a_closing_rule_opens_nothing(_: &mut World) {
             origins: Vec::new(),
             allow: allow.unwrap_or(allows[draw(3)]),
             inject: Inject::None,
+            consumer: None,
         };
         let rules: Vec<Rule> = (0..4).map(|_| rule(None)).collect();
         let closing = rule(Some(Allow::Nobody));

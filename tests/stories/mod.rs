@@ -18,6 +18,7 @@ macro_rules! story {
 }
 
 mod client;
+mod consumers;
 mod login;
 mod outage;
 mod renewal;
