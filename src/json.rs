@@ -97,16 +97,6 @@ impl Json {
         }
     }
 
-    /// The number, if it is a whole one that fits, however it is written: `5`, `5.0` or `5e0`.
-    #[must_use]
-    pub fn as_whole(&self) -> Option<u64> {
-        let Self::Number(number) = self else {
-            return None;
-        };
-        let text = number.to_string();
-        text.strip_suffix(".0").unwrap_or(&text).parse().ok()
-    }
-
     /// The items, if this is an array.
     #[must_use]
     pub fn as_array(&self) -> Option<&[Self]> {

@@ -61,9 +61,9 @@ impl Granted {
                 .member(name)
                 .filter(|value| **value != Json::Null)
         };
-        let scopes = match member("scope").or_else(|| member("scopes")) {
+        let text = match member("scope").or_else(|| member("scopes")) {
             None => None,
-            Some(Json::String(text)) => Some(Scopes::parse(text)),
+            Some(Json::String(text)) => Some(text.clone()),
             Some(_) => return Err(InvalidTokenResponse::Malformed("scope")),
         };
         let lifetime = response.expires_in.unwrap_or(USUAL_LIFETIME);
@@ -72,7 +72,9 @@ impl Granted {
             refresh_token: response.refresh_token,
             expires_at: now.plus(lifetime),
             lifetime,
+            scopes: text,
         };
+        let scopes = grant.scopes.as_deref().map(Scopes::parse);
         Ok(Self { grant, scopes })
     }
 }

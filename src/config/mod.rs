@@ -4,6 +4,7 @@
 mod access;
 mod allow;
 mod bitbucket;
+mod consumers;
 mod groups;
 mod headers;
 mod identity_token;
@@ -14,6 +15,7 @@ mod structure;
 mod text;
 
 pub use access::{Access, Bot};
+pub use consumers::Consumer;
 pub use groups::{GroupSource, Groups};
 pub use headers::{Fact, IdentityHeaders};
 pub use reader::{Environment, Problem};
@@ -32,6 +34,8 @@ pub struct Config {
     pub public: PublicOrigin,
     /// Bitbucket, and who we are there.
     pub bitbucket: Bitbucket,
+    /// Further consumers, at most three, with different names and client ids.
+    pub consumers: Vec<Consumer>,
     /// The session keys, at least one; the first seals.
     pub keys: Vec<SessionKey>,
     /// How long sessions live.
@@ -117,6 +121,7 @@ impl Reader<'_> {
         let known = [
             "public_url",
             "bitbucket",
+            "consumers",
             "session",
             "identity_headers",
             "status",
@@ -137,11 +142,18 @@ impl Reader<'_> {
         let bitbucket = self
             .required(&root, "bitbucket")
             .and_then(|node| self.bitbucket(&node, is_loopback));
+        let client = bitbucket.as_ref().map(|bitbucket| &bitbucket.client);
+        let consumers = match root.member("consumers") {
+            Some(node) => self.consumers(&node, client, is_loopback),
+            None => Some(Vec::new()),
+        };
         let session = self.required(&root, "session").and_then(|node| {
             let session = self.session(&node, is_loopback);
-            let client = bitbucket.as_ref().map(|bitbucket| &bitbucket.client);
-            if let (Some((keys, _)), Some(client)) = (&session, client) {
-                self.distinct_secrets(&node.path_of("keys"), keys, client);
+            let named = consumers.iter().flatten().map(|consumer| &consumer.client);
+            if let Some((keys, _)) = &session {
+                for client in client.into_iter().chain(named) {
+                    self.distinct_secrets(&node.path_of("keys"), keys, client);
+                }
             }
             session
         });
@@ -161,6 +173,7 @@ impl Reader<'_> {
         let rules = self
             .required(&root, "rules")
             .and_then(|node| self.rules(&node, is_loopback));
+        self.named_consumers(&root);
         if let (Some(access), Some(rules)) = (&access, &rules) {
             self.known_names(&root, access, rules);
         }
@@ -168,6 +181,7 @@ impl Reader<'_> {
         Some(Config {
             public: public?,
             bitbucket: bitbucket?,
+            consumers: consumers?,
             keys,
             lifetimes,
             identity_headers: identity_headers?,

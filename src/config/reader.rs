@@ -206,25 +206,6 @@ impl<'e> Reader<'e> {
         json.as_str()
     }
 
-    /// A whole number between `least` and `most`. A Struct has floating point numbers only.
-    pub(super) fn number(&self, node: &Node<'_>, least: u32, most: u32) -> Option<u32> {
-        let number = node
-            .json
-            .as_whole()
-            .and_then(|number| u32::try_from(number).ok());
-        let fits = number.filter(|number| (least..=most).contains(number));
-        if fits.is_none() {
-            let expected = format!("expected a whole number from {least} to {most}");
-            let found = if let Json::Number(number) = node.json {
-                number.to_string()
-            } else {
-                node.json.kind().to_owned()
-            };
-            self.wrong(&node.path, &expected, &found);
-        }
-        fits
-    }
-
     /// The items of a list that must not be empty.
     pub(super) fn list<'j>(&self, node: &Node<'j>) -> Option<Vec<Node<'j>>> {
         let json: &'j Json = node.json;

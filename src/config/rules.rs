@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use crate::config::reader::{Node, Reader, quoted};
 use crate::http::NEVER;
-use crate::policy::{Allow, Inject, PathTemplate, Rule, Shadow, Tail};
+use crate::policy::{Allow, Condition, Inject, PathTemplate, Rule, Shadow, Tail};
 
-const KEYS: [&str; 7] = [
+const KEYS: [&str; 8] = [
     "name",
     "match",
     "allow",
     "inject",
+    "consumer",
     "identity_token",
     "origins",
     "shadow",
@@ -110,6 +111,18 @@ impl Reader<'_> {
             Some(node) => self.origins(&node, is_loopback),
             None => Some(Vec::new()),
         };
+        // A word that is no `inject` has been reported.
+        let injects_token =
+            inject.is_none_or(|inject| matches!(inject, Inject::Bearer | Inject::Git));
+        let reads_scope = match &allow {
+            Some(Allow::When(condition)) => condition
+                .parts()
+                .iter()
+                .any(|part| matches!(part, Condition::Scope(_))),
+            Some(Allow::Nobody | Allow::Public | Allow::SignedIn) => false,
+            None => true,
+        };
+        let consumer = self.rule_consumer(&section, injects_token || reads_scope);
         if allow == Some(Allow::Public) {
             self.public(&section, inject, matched.as_ref());
         }
@@ -128,6 +141,7 @@ impl Reader<'_> {
                 Shadow::Decides
             },
             identity_token: identity_token?,
+            consumer: consumer?,
         })
     }
 

@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use crate::gate::facts::{Need, Old, SessionFacts};
+use crate::gate::facts::{Need, Old, SessionFacts, TokenScopes};
 use crate::gate::job::Job;
 use crate::gate::lookup::Asked;
 use crate::gate::{Gate, Reason};
@@ -18,6 +18,9 @@ use crate::session::SignedIn;
 
 /// No condition has so many questions that this is not enough; it ends a loop that would be a defect.
 const MAX_ROUNDS: usize = 64;
+
+/// Somebody with a session whose main token works, and what the token may that the rule is about.
+pub(super) type Who<'a> = (&'a SignedIn, TokenScopes<'a>);
 
 /// Whether a request that waited may wait on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,10 +50,11 @@ impl Gate {
         self: &Rc<Self>,
         rule: &Rule,
         request: &Request,
-        signed_in: &SignedIn,
+        who: Who<'_>,
         patience: Patience,
         host: &mut Host<'_>,
     ) -> Decision {
+        let (signed_in, _) = who;
         let condition = match &rule.allow {
             Allow::Public | Allow::SignedIn => return Decision::Allowed(None),
             Allow::Nobody => return Decision::Denied(Reason::Forbidden),
@@ -62,7 +66,7 @@ impl Gate {
         let mut unavailable = None;
         let mut given_up: Vec<Question> = Vec::new();
         for _ in 0..MAX_ROUNDS {
-            let seen = self.evaluate(condition, asked, signed_in, Old::IsUnknown, host);
+            let seen = self.evaluate(condition, asked, who, Old::IsUnknown, host);
             let (truth, needs, aging) = seen;
             match truth {
                 Truth::Yes => {
@@ -78,7 +82,7 @@ impl Gate {
             let Some(need) = needs.into_iter().find(is_open) else {
                 return Decision::Unavailable(unavailable.unwrap_or(Reason::RightsUnavailable));
             };
-            let priority = self.priority(&need, condition, asked, signed_in, host);
+            let priority = self.priority(&need, condition, asked, who, host);
             let account_id = &signed_in.session.identity.account_id;
             let asked_now = match patience {
                 Patience::Left => self.ask(&need, priority, signed_in, host),
@@ -106,14 +110,15 @@ impl Gate {
         &self,
         condition: &Condition,
         asked: policy::Asked<'_>,
-        signed_in: &SignedIn,
+        who: Who<'_>,
         old: Old,
         host: &mut Host<'_>,
     ) -> (Truth, Vec<Need>, Option<Need>) {
+        let (signed_in, scopes) = who;
         let facts = SessionFacts {
             gate: self,
             identity: &signed_in.session.identity,
-            scopes: None,
+            scopes,
             old,
             host: RefCell::new(host),
             needs: RefCell::default(),
@@ -130,13 +135,13 @@ impl Gate {
         need: &Need,
         condition: &Condition,
         asked: policy::Asked<'_>,
-        signed_in: &SignedIn,
+        who: Who<'_>,
         host: &mut Host<'_>,
     ) -> Priority {
         let Some(asked_at) = need.asked_at else {
             return Priority::New;
         };
-        let (truth, _, _) = self.evaluate(condition, asked, signed_in, Old::Counts, host);
+        let (truth, _, _) = self.evaluate(condition, asked, who, Old::Counts, host);
         match truth {
             Truth::Yes | Truth::Unknown => Priority::Refresh {
                 overdue_percent: self.rights.terms().overdue_percent(asked_at, host.now),

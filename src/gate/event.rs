@@ -126,6 +126,9 @@ pub struct Event {
     /// The session's id: what `revocations.sessions` takes back. Nobody can sign in with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
+    /// The further consumer that it is about; not there for the main one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consumer: Option<String>,
     /// What was wrong with the cookies of a session that was there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_cookie: Option<SessionCookie>,
@@ -143,6 +146,7 @@ impl Event {
             rule: None,
             account_id: None,
             session: None,
+            consumer: None,
             session_cookie: None,
             request_id: None,
         }

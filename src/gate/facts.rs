@@ -11,6 +11,7 @@ use crate::host::Host;
 use crate::identity::{Identity, Principal};
 use crate::policy::{Denial, Facts, Name, Origin, Permission, Role, Truth};
 use crate::rights::{Answer, Pin, Question, Row};
+use crate::session::SignedIn;
 use crate::time::UnixTime;
 
 /// How answers count that are older than `max_age`.
@@ -20,6 +21,27 @@ pub(super) enum Old {
     Counts,
     /// As unknown.
     IsUnknown,
+}
+
+/// What a token may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TokenScopes<'a> {
+    /// There is none yet.
+    NoToken,
+    /// These, as Bitbucket named them when it gave the token.
+    Said(&'a str),
+    /// Nobody said.
+    Unsaid,
+}
+
+impl<'a> TokenScopes<'a> {
+    /// Those of the grant.
+    pub(super) fn of(signed_in: &'a SignedIn) -> Self {
+        match &signed_in.grant.scopes {
+            Some(text) => Self::Said(text),
+            None => Self::Unsaid,
+        }
+    }
 }
 
 /// Something that has to be asked.
@@ -34,8 +56,8 @@ pub(super) struct Need {
 pub(super) struct SessionFacts<'a, 'h> {
     pub(super) gate: &'a Gate,
     pub(super) identity: &'a Identity,
-    /// What the token may that the rule is about; `None` if nobody said.
-    pub(super) scopes: Option<Scopes>,
+    /// What the token may that the rule is about.
+    pub(super) scopes: TokenScopes<'a>,
     pub(super) old: Old,
     pub(super) host: RefCell<&'a mut Host<'h>>,
     /// In the order in which they came up.
@@ -163,9 +185,10 @@ impl Facts for SessionFacts<'_, '_> {
     }
 
     fn scope(&self, scope: &str) -> Truth {
-        match &self.scopes {
-            Some(scopes) => Truth::of(scopes.allow(scope), Denial::Scope),
-            None => Truth::Void(Denial::Scope),
+        match self.scopes {
+            TokenScopes::Said(text) => Truth::of(Scopes::parse(text).allow(scope), Denial::Scope),
+            TokenScopes::Unsaid => Truth::Void(Denial::Scope),
+            TokenScopes::NoToken => Truth::Unknown,
         }
     }
 

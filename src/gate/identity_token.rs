@@ -140,6 +140,7 @@ mod tests {
             refresh_token: Some(RefreshToken::new("r")),
             expires_at: NOW.plus(Seconds(7_200)),
             lifetime: Seconds(7_200),
+            scopes: None,
         };
         let (none, random) = (Headers::default(), &mut Source::Good);
         let issued = gate

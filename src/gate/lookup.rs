@@ -122,7 +122,7 @@ impl Gate {
             ))
         }) {
             Some((bot, (_, budget))) => (Asker::Bot, bot.token.clone(), budget),
-            None => (Asker::Person, token.clone(), &self.budget),
+            None => (Asker::Person, token.clone(), &self.consumers.main.budget),
         }
     }
 
@@ -177,19 +177,17 @@ impl Gate {
     /// How many calls are left of each credential's hour: names and numbers of gauges.
     #[must_use]
     pub fn gauges(&self, host: &Host<'_>) -> Vec<(String, u64)> {
-        let named = self
-            .budgets
-            .iter()
-            .map(|(name, budget)| (name.as_str(), budget));
-        let all = std::iter::once(("consumer", &self.budget)).chain(named);
-        let gauge = |(name, budget): (&str, &Budget)| {
+        let consumers = self.consumers.iter().map(|consumer| &consumer.budget);
+        let bots = self.budgets.iter().map(|(_, budget)| budget);
+        let gauge = |budget: &Budget| {
             let left = budget.left(host.now, host.shared);
+            let name = budget.name();
             (
                 format!("bitgate_api_budget_left.credential.{name}"),
                 left.into(),
             )
         };
-        all.map(gauge).collect()
+        consumers.chain(bots).map(gauge).collect()
     }
 }
 

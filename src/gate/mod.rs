@@ -3,6 +3,7 @@
 mod access;
 mod callback;
 mod client;
+mod consumer;
 mod event;
 mod facts;
 mod forward;
@@ -17,6 +18,7 @@ mod protected;
 mod reason;
 mod refusal;
 mod renewal;
+mod second;
 mod shadow;
 mod status;
 mod step;
@@ -37,6 +39,7 @@ use std::rc::Rc;
 
 use crate::config::{Config, Problem};
 use crate::gate::access::Patience;
+use crate::gate::consumer::Consumers;
 use crate::gate::protected::Protected;
 use crate::gate::refusal::Refusal;
 use crate::gate::shadow::Trial;
@@ -45,7 +48,7 @@ use crate::http::{Cookies, Malformed, NEVER, Request, RequestTarget, TargetError
 use crate::policy::{Allow, Found, Rule, Shadow};
 use crate::rights::{Budget, Pins, Rights};
 use crate::session::{
-    Absence, Circuit, IdentityTokens, KeyRing, Renewals, SessionStore, SignedIn, SignedOut,
+    Absence, Circuit, IdentityTokens, KeyRing, SessionStore, SignedIn, SignedOut,
 };
 use crate::time::UnixTime;
 
@@ -66,7 +69,7 @@ pub fn unconfigured(received: Result<Request, Unreadable>) -> Step {
 pub struct Gate {
     config: Config,
     sessions: SessionStore,
-    renewals: Renewals,
+    consumers: Consumers,
     signed_out: SignedOut,
     /// For renewals.
     circuit: Circuit,
@@ -75,8 +78,6 @@ pub struct Gate {
     api_circuit: Circuit,
     rights: Rights,
     pins: Pins,
-    /// Of the consumer, for sign-ins and lookups with people's own tokens.
-    budget: Budget,
     /// Of the bots, by name.
     budgets: Vec<(String, Budget)>,
 }
@@ -90,25 +91,23 @@ impl Gate {
         let sessions = SessionStore::new(ring, client_id, config.lifetimes)
             .with_revocations(config.revocations.clone());
         let signed_out = SignedOut::new(&config.public.origin);
-        let renewals = Renewals::new(&config.public.origin, client_id);
+        let consumers = Consumers::new(&config);
         let origin = config.public.origin.as_str();
         let access = &config.access;
         let (workspaces, repositories) = (access.workspaces.clone(), access.repositories.clone());
         let of_bot = |bot: &crate::config::Bot| {
-            let budget = Budget::new(origin, &bot.name, bot.api_budget);
-            (bot.name.clone(), budget)
+            let name = format!("bot_{}", bot.name);
+            (bot.name.clone(), Budget::new(origin, &name, bot.api_budget))
         };
         let circuit = Circuit::new(origin);
         Some(Rc::new(Self {
             api_circuit: Circuit::new(&format!("{origin} api")),
             rights: Rights::new(origin, access.terms),
             pins: Pins::new(origin, workspaces, repositories),
-            // A space is in no bot's name.
-            budget: Budget::new(origin, "the consumer", config.bitbucket.api_budget),
             budgets: access.bots.iter().map(of_bot).collect(),
             config,
             sessions,
-            renewals,
+            consumers,
             signed_out,
             circuit,
             identity_tokens: RefCell::default(),

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use crate::gate::Level;
-use crate::session::Absence;
+use crate::session::{Absence, NotIssued};
 
 /// What is fixed about one reason.
 struct Facts {
@@ -48,6 +48,10 @@ reasons! {
     /// The person said no at Bitbucket.
     AccessDenied: "access_denied", 403, Info, "You said no",
         "You did not let this site see who you are, so it cannot let you in.";
+    /// The person is somebody else at Bitbucket than here.
+    AccountMismatch: "account_mismatch", 403, Info, "You are somebody else at Bitbucket",
+        "At Bitbucket you are signed in with another account than here. Sign in there with the one that you use \
+         here and try again, or sign out here.";
     /// The account is none of those that the rule lists.
     AccountNotListed: "account_not_listed", 403, Info, "This page is not for your account",
         "It is for some accounts only, and yours is none of them.";
@@ -117,6 +121,9 @@ reasons! {
     /// The token has fewer scopes than the configuration names.
     MissingScope: "missing_scope", 403, Warn, "This site lacks a permission at Bitbucket",
         "The people who run this site need to tick it on its OAuth consumer.";
+    /// The session lacks the grant of the consumer that the rule names.
+    NoGrant: "no_grant", 401, Info, "Please sign in once more",
+        "This page needs a permission at Bitbucket that the site has not asked you for yet.";
     /// The host gave no random bytes.
     NoRandomness: "no_randomness", 503, Warn, "This is not possible right now",
         "Please try again in a minute.";
@@ -215,6 +222,15 @@ impl From<Absence> for Reason {
             Absence::Expired => Self::SessionExpired,
             Absence::Missing => Self::NoSession,
             Absence::Revoked => Self::SessionRevoked,
+        }
+    }
+}
+
+impl From<NotIssued> for Reason {
+    fn from(error: NotIssued) -> Self {
+        match error {
+            NotIssued::NoRandomness => Self::NoRandomness,
+            NotIssued::TooLarge => Self::TokensTooLarge,
         }
     }
 }

@@ -20,6 +20,8 @@ pub(super) struct Refusal {
     /// Path and query on the own origin for trying again.
     retry: Option<String>,
     login_url: Option<String>,
+    /// The further consumer that it is about.
+    consumer: Option<String>,
     allow: Option<&'static str>,
     cookies: Vec<SetCookie>,
 }
@@ -32,6 +34,7 @@ impl Refusal {
             hint: None,
             retry: None,
             login_url: None,
+            consumer: None,
             allow: None,
             cookies: Vec::new(),
         }
@@ -98,6 +101,13 @@ impl Refusal {
         }
     }
 
+    pub(super) fn with_consumer(self, name: Option<&str>) -> Self {
+        Self {
+            consumer: name.map(str::to_owned),
+            ..self
+        }
+    }
+
     pub(super) fn with_allow(self, methods: &'static str) -> Self {
         Self {
             allow: Some(methods),
@@ -154,6 +164,7 @@ impl Refusal {
             reason: Some(reason),
             detail: self.detail,
             rule: rule.map(|(index, rule)| rule.label(index)),
+            consumer: self.consumer,
             request_id: request_id.map(|id| id.as_str().to_owned()),
             ..Event::new(EventKind::Refused)
         };
@@ -165,7 +176,13 @@ impl Refusal {
             title: self.reason.title(),
             text: self.reason.text(),
             hint: self.hint.as_deref(),
-            action: self.retry.as_deref().map(Action::TryAgain),
+            action: self.retry.as_deref().map(|path| {
+                if self.reason == Reason::AccountMismatch {
+                    Action::TryAgainOrSignOut(path)
+                } else {
+                    Action::TryAgain(path)
+                }
+            }),
             reason: Some(self.reason),
             request_id,
         }

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use crate::gate::access::{Decision, Patience};
+use crate::gate::facts::TokenScopes;
 use crate::gate::intent::is_intended;
 use crate::gate::waiting::Wait;
 use crate::gate::{Event, EventKind, Gate, Reason};
@@ -44,7 +45,8 @@ impl Gate {
         if !self.config.public.is_authority(&request.authority) {
             return event(Some(Reason::WrongHost), None);
         }
-        let signed_in = match self.session(&Cookies::read(&request.headers), host) {
+        let cookies = Cookies::read(&request.headers);
+        let signed_in = match self.session(&cookies, host) {
             Ok(signed_in) => signed_in,
             Err(absence) => return event(Some(Reason::from(absence)), None),
         };
@@ -52,7 +54,13 @@ impl Gate {
         if !is_intended(request, &self.config.public.origin, &rule.origins) {
             return event(Some(Reason::CrossSite), account_id);
         }
-        match self.decide(rule, request, &signed_in, patience, host) {
+        let named = self.opened_for(rule, &signed_in, &cookies);
+        let scopes = match (&rule.consumer, &named) {
+            (None, _) => TokenScopes::of(&signed_in),
+            (Some(_), Some(named)) => TokenScopes::of(named),
+            (Some(_), None) => return event(Some(Reason::NoGrant), account_id),
+        };
+        match self.decide(rule, request, (&signed_in, scopes), patience, host) {
             Decision::Allowed(_) => event(None, account_id),
             Decision::Denied(reason) | Decision::Unavailable(reason) => {
                 event(Some(reason), account_id)

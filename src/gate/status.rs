@@ -45,6 +45,7 @@ impl Gate {
             "version": env!("CARGO_PKG_VERSION"),
             "public_url": config.public.origin,
             "client_id": config.bitbucket.client.id,
+            "consumers": config.consumers.iter().map(|consumer| consumer.name.as_str()).collect::<Vec<_>>(),
             "web": config.bitbucket.web.origin(),
             "api": config.bitbucket.api.origin(),
             "session_keys": config.keys.iter().map(|key| key.kid()).collect::<Vec<_>>(),

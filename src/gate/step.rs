@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::gate::callback::Exchange;
 use crate::gate::{Event, Forward, Gate, Job, Waiting};
 use crate::host::Host;
-use crate::http::{Call, Reply, Response};
+use crate::http::{Call, Reply, Response, SetCookie};
 
 /// The next thing to do with a request.
 #[must_use]
@@ -30,6 +30,15 @@ impl Step {
         match events.is_empty() || matches!(self, Self::Wait(..)) {
             true => self,
             false => Self::Noted(events, Box::new(self)),
+        }
+    }
+
+    /// An answer that brings these cookies, too.
+    pub(super) fn bringing(self, set: &[SetCookie]) -> Self {
+        if let Self::Respond(response, event) = self {
+            Self::Respond(response.with_cookies(set), event)
+        } else {
+            self
         }
     }
 

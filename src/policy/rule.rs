@@ -79,6 +79,8 @@ pub struct Rule {
     pub shadow: Shadow,
     /// What is passed on signed.
     pub identity_token: Option<IdentityToken>,
+    /// Whose token that is, if not that of the main sign-in: the name of a further consumer.
+    pub consumer: Option<String>,
 }
 
 impl Rule {
@@ -206,6 +208,7 @@ mod tests {
             inject: Inject::None,
             shadow: Shadow::Decides,
             identity_token: None,
+            consumer: None,
         }
     }
 

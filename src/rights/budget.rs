@@ -116,6 +116,7 @@ impl Record {
 /// The budget of one credential.
 #[derive(Debug)]
 pub struct Budget {
+    name: String,
     key: String,
     limit: u32,
 }
@@ -125,9 +126,16 @@ impl Budget {
     #[must_use]
     pub fn new(site: &str, name: &str, limit: u32) -> Self {
         Self {
+            name: name.to_owned(),
             key: format!("bitgate.budget.{site} {name}"),
             limit,
         }
+    }
+
+    /// What the credential is called.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Counts a call that is about to be made.

@@ -411,6 +411,7 @@ fn a_closing_rule_opens_nothing(_: &mut World) {
             inject: Inject::None,
             shadow: Shadow::Decides,
             identity_token: None,
+            consumer: None,
         };
         let rules: Vec<Rule> = (0..4).map(|_| rule(None)).collect();
         let closing = rule(Some(Allow::Nobody));

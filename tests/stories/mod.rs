@@ -19,6 +19,7 @@ macro_rules! story {
 
 mod access;
 mod client;
+mod consumers;
 mod identity_token;
 mod login;
 mod lookup;

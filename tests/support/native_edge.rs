@@ -166,10 +166,11 @@ impl NativeEdge {
     /// The judgement when nothing has to be asked any more.
     pub fn settled(&mut self, fields: Fields) -> Step {
         loop {
-            match self.judge(fields.clone()) {
-                Step::Wait(Some(job), _) => self.finish(job),
-                step => return step,
-            }
+            let step = self.judge(fields.clone());
+            let Step::Wait(Some(job), _) = step else {
+                return step;
+            };
+            self.finish(job);
         }
     }
 

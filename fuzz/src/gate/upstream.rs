@@ -5,7 +5,7 @@ use bitgate::http::{HeaderValue, Request};
 use bitgate::policy::Inject;
 use bitgate::session::COOKIE_PREFIX;
 
-use super::oracle::{Area, area, is_managed, session};
+use super::oracle::{Area, area, has_ci_grant, is_ci, is_managed, session};
 use super::world::World;
 use crate::http::{is_ours, pieces};
 use crate::setup::{SITE, pair_of};
@@ -30,6 +30,10 @@ pub(super) fn forward(world: &mut World, request: &Request, forward: &Forward) {
         }
         Area::SignedIn(inject) => {
             assert!(session.is_some(), "{path} without a session");
+            assert!(
+                !is_ci(request) || has_ci_grant(world, request),
+                "{path} without the grant of its consumer"
+            );
             let is_safe = matches!(request.method.as_str(), "GET" | "HEAD" | "OPTIONS");
             if !is_safe || request.headers.contains("upgrade") {
                 let other = b"https://other.example.com";
