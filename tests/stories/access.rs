@@ -361,3 +361,114 @@ story!(
         assert!(trials[2].contains("no_session"), "{}", trials[2]);
     }
 );
+
+story!(
+    a_scope_counts_if_the_token_has_it_or_one_that_implies_it,
+    Setup {
+        config: |config| {
+            config["bitbucket"]["scopes"] = json!(["account", "repository:write"]);
+            rules(
+                config,
+                json!([
+                    {"match": {"path": "/read/**"}, "allow": {"scope": "repository"}},
+                    {"match": {"path": "/both/**"}, "allow": {"scope": ["email", "repository:write"]}},
+                    {"match": {"path": "/admin/**"}, "allow": {"scope": ["repository", "repository:admin"]}},
+                ]),
+            );
+        },
+        bitbucket: |settings| {
+            let scopes = ["account", "repository:write"];
+            settings.consumers[0].scopes = scopes.map(str::to_owned).to_vec();
+        },
+        ..Setup::default()
+    },
+    |world| {
+        let mut browser = signed_in(world, "ada");
+        assert_eq!(verdict(&mut browser, "/read"), ok());
+        assert_eq!(verdict(&mut browser, "/both"), ok());
+        assert_eq!(
+            verdict(&mut browser, "/admin"),
+            refused(403, "insufficient_scope")
+        );
+    }
+);
+
+story!(
+    who_may_not_is_not_sent_to_a_second_sign_in,
+    Setup {
+        config: |config| {
+            config["consumers"] = json!({"ci": {
+                "client_id": "ci-consumer",
+                "client_secret": {"inline": "ci-secret"},
+                "scopes": ["account", "repository:write"],
+            }});
+            rules(
+                config,
+                json!([{
+                    "match": {"path": "/push/**"},
+                    "allow": {"all_of": [{"workspace": "acme"}, {"scope": "repository:write"}]},
+                    "inject": "bearer",
+                    "consumer": "ci",
+                }]),
+            );
+        },
+        ..Setup::default()
+    },
+    |world| {
+        let mut browser = signed_in(world, "linus");
+        assert_eq!(verdict(&mut browser, "/push"), refused(403, "not_a_member"));
+        let mut browser = signed_in(browser.world, "grace");
+        assert_eq!(verdict(&mut browser, "/push"), refused(401, "no_grant"));
+    }
+);
+
+story!(
+    projects_accounts_addresses_and_kinds_decide,
+    with(|config| rules(
+        config,
+        json!([
+            {"match": {"path": "/project/{key}/**", "methods": ["GET"]}, "allow": {"project": "acme/{key}"}},
+            {"match": {"path": "/project/{key}/**"}, "allow": {"project": "acme/{key}", "permission": "by_method"}},
+            {"match": {"path": "/account/**"}, "allow": {"account": "557058:00000002-ada0-4c0d-8e1f-b17b0c4e7000"}},
+            {"match": {"path": "/address/**"}, "allow": {"email_domain": "example.com"}},
+            {"match": {"path": "/others/**"}, "allow": {"not": {"email_domain": "example.com"}}},
+            {"match": {"path": "/person/**"}, "allow": {"principal": "person"}},
+            {"match": {"path": "/bot/**"}, "allow": {"principal": "bot"}},
+            {"match": {"path": "/either/**"}, "allow": {"any_of": [{"principal": "bot"}, {"workspace": "beta-labs"}]}},
+        ])
+    )),
+    |world| {
+        let permission = || refused(403, "insufficient_permission");
+        for (name, path, method, expected) in [
+            ("ada", "/project/WID/x", "GET", ok()),
+            ("ada", "/project/WID/x", "PUT", ok()),
+            ("linus", "/project/WID/x", "GET", ok()),
+            ("linus", "/project/WID/x", "PUT", permission()),
+            ("linus", "/project/wid/x", "GET", permission()),
+            ("linus", "/project/NONE/x", "GET", permission()),
+            ("grace", "/account", "GET", ok()),
+            ("ada", "/account", "GET", refused(403, "account_not_listed")),
+            ("ada", "/address", "GET", ok()),
+            // Grace's primary address is not confirmed, and nobody knows whether she is one of the others.
+            (
+                "grace",
+                "/address",
+                "GET",
+                refused(403, "email_not_allowed"),
+            ),
+            ("grace", "/others", "GET", refused(403, "email_not_allowed")),
+            ("ada", "/others", "GET", refused(403, "not_allowed")),
+            ("ada", "/person", "GET", ok()),
+            ("ada", "/bot", "GET", refused(403, "wrong_principal")),
+            ("grace", "/either", "GET", ok()),
+            ("linus", "/either", "GET", refused(403, "not_allowed")),
+        ] {
+            let mut browser = signed_in(world, name);
+            let request = http::Request::builder().method(method).uri(path);
+            let answer = browser.send(request.body(Vec::new()).unwrap());
+            let reason = header(&answer, "x-bitgate-reason").to_owned();
+            let found = (answer.status().as_u16(), reason);
+            assert_eq!(found, expected, "{name} {method} {path}");
+        }
+    }
+);
