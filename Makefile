@@ -4,6 +4,8 @@ WASM_TARGET := wasm32-wasip1
 CARGO_TARGET_DIR ?= target
 # The two modules are built in directories of their own, so that neither evicts the other's objects.
 TEST_HOOKS_DIR := $(CARGO_TARGET_DIR)/test-hooks
+RELEASE := $(CARGO_TARGET_DIR)/$(WASM_TARGET)/release
+TEST_HOOKS_RELEASE := $(TEST_HOOKS_DIR)/$(WASM_TARGET)/release
 
 # The module starts at about 1 ms per KB. 1 KB is 1,024 bytes.
 MAX_MODULE_KB := 600
@@ -14,7 +16,7 @@ CARGO_DOC := RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps --document-pri
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help wasm wasm-test-hooks bitgate envoy-binary run test check deny fuzz browser clean wasm-target components
+.PHONY: bench help wasm wasm-test-hooks bitgate envoy-binary run test check deny fuzz browser clean wasm-target components
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1 \2/p' Makefile | \
@@ -22,11 +24,13 @@ help: ## List the targets
 
 wasm: wasm-target ## Build target/bitgate.wasm and check its size
 	$(CARGO_MODULE)
-	@scripts/install-module $(CARGO_TARGET_DIR)/$(WASM_TARGET)/release/bitgate.wasm target/bitgate.wasm $(MAX_MODULE_KB)
+	@scripts/shrink-module $(RELEASE)/bitgate.wasm $(RELEASE)/bitgate.small.wasm
+	@scripts/install-module $(RELEASE)/bitgate.small.wasm target/bitgate.wasm $(MAX_MODULE_KB)
 
 wasm-test-hooks: wasm-target ## Build target/bitgate-test-hooks.wasm, the module with hooks for tests
 	$(CARGO_MODULE) --features test-hooks --target-dir $(TEST_HOOKS_DIR)
-	@scripts/install-module $(TEST_HOOKS_DIR)/$(WASM_TARGET)/release/bitgate.wasm target/bitgate-test-hooks.wasm
+	@scripts/shrink-module $(TEST_HOOKS_RELEASE)/bitgate.wasm $(TEST_HOOKS_RELEASE)/bitgate.small.wasm
+	@scripts/install-module $(TEST_HOOKS_RELEASE)/bitgate.small.wasm target/bitgate-test-hooks.wasm
 
 bitgate: ## Build target/bitgate, the command that checks configurations and makes keys
 	cargo build --locked --release --package bitgate --bin bitgate
@@ -55,6 +59,9 @@ deny: ## Check licences, advisories and duplicates of the dependencies (needs ca
 
 browser: ## Sign in with Chromium, and write screenshots to target/browser
 	@scripts/browser
+
+bench: ## Measure what decisions cost, natively
+	cargo bench --locked --profile measure --bench decision
 
 fuzz: ## Fuzz what strangers can send (SECONDS for each target, 60)
 	@scripts/fuzz $(or $(SECONDS),60)

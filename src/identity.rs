@@ -20,8 +20,12 @@ pub struct Identity {
 /// The kind of whoever acts. Rules, headers and logs speak of principals only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Principal {
+    /// A program with a credential of its own.
+    Bot,
     /// Somebody who signed in.
     Person,
+    /// A step of a pipeline.
+    Pipeline,
 }
 
 impl Principal {
@@ -29,7 +33,9 @@ impl Principal {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Bot => "bot",
             Self::Person => "person",
+            Self::Pipeline => "pipeline",
         }
     }
 }

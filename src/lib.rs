@@ -21,13 +21,13 @@
 //!
 //! # Words
 //! A *session* is what the sealed cookie says, a *grant* the pair of Bitbucket tokens, a *box*
-//! sealed bytes of our own format, a *rule* match, allow and inject. A *story* is an end-to-end
-//! test, an *edge* Envoy with the filter in it.
+//! sealed bytes of our own format, a *rule* match, allow and inject, *rights* facts that Bitbucket
+//! told us about a principal. A *story* is an end-to-end test, an *edge* Envoy with the filter in it.
 //!
 //! # Layers
 //! Imports run only downwards, and `tests/architecture.rs` holds it: words ([`time`], [`secret`],
-//! [`json`], [`identity`], [`host`]), [`http`], [`oauth`], [`session`] and [`policy`],
-//! [`bitbucket`], [`config`], [`gate`], and the adapter.
+//! [`json`], [`identity`], [`host`], [`slots`]), [`http`], [`oauth`], [`session`] and [`policy`],
+//! [`bitbucket`], [`rights`], [`config`], [`gate`], and the adapter.
 
 pub mod bitbucket;
 pub mod config;
@@ -38,8 +38,10 @@ pub mod identity;
 pub mod json;
 pub mod oauth;
 pub mod policy;
+pub mod rights;
 pub mod secret;
 pub mod session;
+pub mod slots;
 pub mod time;
 
 #[cfg(target_family = "wasm")]

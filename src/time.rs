@@ -16,6 +16,14 @@ impl Seconds {
         Self(hours.saturating_mul(3_600))
     }
 
+    /// A number of seconds in digits, at most a day: what a header field says.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_number = (1..=5).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+        let number = text.parse().ok().filter(|_| is_number)?;
+        (number <= 86_400).then_some(Self(number))
+    }
+
     /// One `divisor`th of the span, rounded down; the span itself for a divisor of zero.
     #[must_use]
     pub fn part(self, divisor: u64) -> Self {

@@ -17,12 +17,13 @@ use std::path::{Path, PathBuf};
 
 /// From the lowest to the highest. Modules of one layer may not import each other, except that the
 /// words may import the words before them.
-const LAYERS: [&[&str]; 9] = [
-    &["time", "secret", "json", "host", "identity"],
+const LAYERS: [&[&str]; 10] = [
+    &["time", "secret", "json", "host", "identity", "slots"],
     &["http"],
     &["oauth"],
     &["session", "policy"],
     &["bitbucket"],
+    &["rights"],
     &["config"],
     &["gate"],
     &["adapter"],

@@ -28,7 +28,9 @@ fn environment(name: &str) -> Option<String> {
         "KEY" | "BITGATE_SESSION_KEY" => {
             Some("dGVzdC1vbmx5LXRlc3Qtb25seS10ZXN0LW9ubHktMDE=".to_owned())
         }
-        "SECRET" | "BITBUCKET_CLIENT_SECRET" => Some("canary-secret".to_owned()),
+        "SECRET" | "BITBUCKET_CLIENT_SECRET" | "CI_CLIENT_SECRET" => {
+            Some("canary-secret".to_owned())
+        }
         "SHORT_KEY" => Some("Y2FuYXJ5".to_owned()),
         "EMPTY" => Some(String::new()),
         "WITH_LINE_FEED" => Some("canary\n".to_owned()),
@@ -62,6 +64,10 @@ fn minimal() -> Value {
     })
 }
 
+fn consumer(client_id: &str) -> Value {
+    json!({"client_id": client_id, "client_secret": {"env": "SECRET"}, "scopes": ["account"]})
+}
+
 #[test]
 fn the_smallest_configuration_has_safe_defaults() {
     let config = parse(&minimal().to_string()).unwrap();
@@ -73,7 +79,7 @@ fn the_smallest_configuration_has_safe_defaults() {
         (43_200, 3_600)
     );
     assert_eq!(
-        config.policy.rules[0].inject,
+        config.policy.rules()[0].inject,
         bitgate::policy::Inject::Identity
     );
     let names: Vec<_> = config
@@ -92,6 +98,8 @@ fn the_smallest_configuration_has_safe_defaults() {
         ]
     );
     assert_eq!(config.warnings, []);
+    assert_eq!(config.bitbucket.api_budget, 1_000);
+    assert!(config.consumers.is_empty());
 }
 
 /// Each `invalid-*.json` beside the problems that it has. With `BITGATE_BLESS` set, writes what is
@@ -221,17 +229,28 @@ fn every_key_is_documented_and_every_documented_key_exists() {
         ("bitbucket", vec!["bitbucket"]),
         ("bitbucket.web", vec!["bitbucket", "web"]),
         ("bitbucket.api", vec!["bitbucket", "api"]),
+        ("consumers.<name>", vec!["consumers", "ci"]),
         ("session", vec!["session"]),
         ("status", vec!["status"]),
+        ("rights", vec!["rights"]),
+        ("bots.*", vec!["bots", "reader"]),
         ("revocations", vec!["revocations"]),
         ("session.keys[]", vec!["session", "keys", "0"]),
         ("rules[]", vec!["rules", "0"]),
         ("rules[].match", vec!["rules", "0", "match"]),
+        (
+            "rules[].identity_token",
+            vec!["rules", "0", "identity_token"],
+        ),
     ];
     for (path, steps) in sections {
         let mut config = minimal();
         config["status"] = json!({"allow": "nobody"});
         config["revocations"] = json!({});
+        config["rights"] = json!({});
+        config["bots"] = json!({"reader": {"access_token": {"env": "SECRET"}}});
+        config["rules"][0]["identity_token"] = json!({"audience": "a"});
+        config["consumers"] = json!({"ci": consumer("ci-id")});
         let mut value = &mut config;
         for step in steps {
             value = match step {
@@ -276,6 +295,28 @@ fn every_configuration_in_the_documentation_is_good() {
 }
 
 #[test]
+fn a_consumer_is_named_by_rules_or_a_warning() {
+    let mut config = minimal();
+    config["consumers"] = json!({"ci": consumer("ci-id"), "idle": consumer("other-id")});
+    config["consumers"]["ci"]["api_budget"] = json!(250);
+    config["rules"] = json!([
+        {"match": {"path": "/ci/**"}, "allow": "signed_in", "inject": "bearer", "consumer": "ci"},
+        {"match": {"path": "/**"}, "allow": "signed_in", "inject": "bearer"},
+    ]);
+    let config = parse(&config.to_string()).unwrap();
+    let read: Vec<_> = config
+        .consumers
+        .iter()
+        .map(|consumer| (consumer.name.as_str(), consumer.api_budget))
+        .collect();
+    assert_eq!(read, [("ci", 250), ("idle", 1_000)]);
+    let of = |index: usize| config.policy.rules()[index].consumer.as_deref();
+    assert_eq!((of(0), of(1)), (Some("ci"), None));
+    assert_eq!(config.warnings.len(), 1);
+    assert_eq!(config.warnings[0].path, "consumers.idle");
+}
+
+#[test]
 fn a_nickname_in_a_header_is_a_warning() {
     let mut config = minimal();
     config["identity_headers"] = json!({"x-name": "nickname"});
@@ -288,10 +329,16 @@ fn a_nickname_in_a_header_is_a_warning() {
 #[test]
 fn a_struct_is_read_as_its_json_form() {
     use prost::Message;
-    let bytes = structure(&minimal()).encode_to_vec();
+    let mut config = minimal();
+    config["bitbucket"]["api_budget"] = json!(100_000);
+    let bytes = structure(&config).encode_to_vec();
     let config = Config::parse(&bytes, &environment).unwrap();
+    assert_eq!(
+        config.bitbucket.api_budget, 100_000,
+        "no number of a Struct is an integer"
+    );
     assert_eq!(config.public.origin, "https://tools.example.com");
-    assert_eq!(config.policy.rules.len(), 1);
+    assert_eq!(config.policy.rules().len(), 1);
     let cut = &bytes[..bytes.len() - 1];
     let problems = Config::parse(cut, &environment).unwrap_err();
     assert_eq!(problems[0].path, "configuration");

@@ -50,6 +50,7 @@ struct Fleet {
     edges: Vec<Arc<EnvoyEdge>>,
     around: Surroundings,
     jar: Jar,
+    path: &'static str,
 }
 
 impl Fleet {
@@ -65,11 +66,29 @@ impl Fleet {
         let mut browser = world.browser();
         assert_eq!(browser.sign_in("/", &ada).status(), 302);
         let jar = browser.jar.clone();
-        Self { edges, around, jar }
+        Self {
+            edges,
+            around,
+            jar,
+            path: "/",
+        }
+    }
+
+    /// Signs in once more, for what `path` needs, and asks for that from here on.
+    fn sign_in_for(&mut self, path: &'static str) {
+        let mut world = World {
+            edge: Box::new(Arc::clone(&self.edges[0])),
+            around: self.around.clone(),
+        };
+        let ada = world.person("ada");
+        let mut browser = world.browser();
+        browser.jar = self.jar.clone();
+        assert_eq!(browser.sign_in(path, &ada).status(), 302);
+        (self.jar, self.path) = (browser.jar.clone(), path);
     }
 
     fn request(&self) -> Request {
-        let request = http::Request::get("/").header("host", "localhost:10000");
+        let request = http::Request::get(self.path).header("host", "localhost:10000");
         request
             .header("cookie", self.jar.header())
             .body(Vec::new())
@@ -212,6 +231,48 @@ fn five_hundred_requests_at_once_make_one_call() {
     assert_eq!(with_new_grant(&answers), 500);
     let uses: Vec<_> = fleet.uses().into_values().collect();
     assert_eq!(uses, [(1, 1), (1, 1)], "each refresh token was used once");
+    fleet.assert_alive();
+}
+
+/// The grants of two consumers, both due or both over.
+#[test]
+fn five_hundred_requests_at_once_renew_two_grants_once_each() {
+    let mut fleet = Fleet::start(
+        1,
+        &Setup {
+            bitbucket: |settings| {
+                (setup(2).bitbucket)(settings);
+                let mut ci = settings.consumers[0].clone();
+                ci.client_id = "ci-consumer".to_owned();
+                settings.consumers.push(ci);
+            },
+            config: |config| {
+                (setup(2).config)(config);
+                let mut ci = config["bitbucket"].clone();
+                ci["client_id"] = json!("ci-consumer");
+                ci.as_object_mut()
+                    .unwrap()
+                    .retain(|key, _| !matches!(key.as_str(), "web" | "api"));
+                config["consumers"] = json!({"ci": ci});
+                config["rules"] = json!([{
+                    "match": {"path": "/**"}, "allow": "signed_in", "inject": "bearer", "consumer": "ci",
+                }]);
+            },
+            ..setup(2)
+        },
+    );
+    fleet.sign_in_for("/ci");
+    let before = fleet.calls();
+    fleet.advance(810);
+    all_are_good(&fleet.send_many(500));
+    all_are_good(&fleet.send_many(500));
+    assert_eq!(fleet.calls(), before + 2, "at the refresh point");
+    fleet.advance(5_000);
+    fleet.slow(300);
+    all_are_good(&fleet.send_many(500));
+    assert_eq!(fleet.calls(), before + 4, "after the end");
+    let uses: Vec<_> = fleet.uses().into_values().collect();
+    assert_eq!(uses, [(1, 1); 4], "each refresh token was used once");
     fleet.assert_alive();
 }
 

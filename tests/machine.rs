@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use bitgate::config::Config;
-use bitgate::gate::{Gate, Renewal, Step, Waiting, Watch};
+use bitgate::gate::{Gate, Job, Renewal, Step, Waiting, Watch};
 use bitgate::host::Host;
 use bitgate::http::{Headers, Reply, Request, SetCookie};
 use bitgate::time::UnixTime;
@@ -221,9 +221,11 @@ impl Machine {
                     self.send(instance, *renewal, forward.response.watch);
                 }
             }
-            Step::Wait(renewal, waiting) => {
-                if let Some(renewal) = renewal {
-                    self.send(instance, *renewal, None);
+            Step::Wait(job, waiting) => {
+                match job {
+                    Some(Job::Renewal(renewal)) => self.send(instance, *renewal, None),
+                    Some(Job::Lookup(_)) => panic!("no rule here asks for rights"),
+                    None => {}
                 }
                 self.waiting.push((instance, waiting));
             }
@@ -234,6 +236,7 @@ impl Machine {
                 assert!(is_known || is_outage, "the session ended: {reason}");
             }
             Step::Call(..) => panic!("a call that nobody owns"),
+            Step::Noted(..) => panic!("no rule here is on trial"),
         }
     }
 
@@ -260,6 +263,7 @@ impl Machine {
             status: response.status().as_u16(),
             media_type,
             body: response.into_body(),
+            retry_after: None,
         };
         self.way.push(OnItsWay {
             instance,

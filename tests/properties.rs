@@ -152,19 +152,23 @@ proptest! {
     }
 }
 
-const WRONG: [&str; 12] = [
+const WRONG: [&str; 16] = [
     "",
     "/public_url",
     "/bitbucket",
     "/bitbucket/scopes",
     "/bitbucket/web",
     "/bitbucket/client_secret",
+    "/consumers",
+    "/consumers/ci",
+    "/consumers/ci/api_budget",
     "/session/keys",
     "/session/keys/0/kid",
     "/session",
     "/identity_headers",
     "/rules",
     "/rules/0/match",
+    "/rules/0/consumer",
 ];
 
 fn good() -> serde_json::Value {
@@ -177,9 +181,12 @@ fn good() -> serde_json::Value {
             "web": {"cluster": "web"},
             "api": {"cluster": "api"},
         },
+        "consumers": {"ci": {
+            "client_id": "ci", "client_secret": {"env": "SECRET"}, "scopes": ["account"], "api_budget": 1,
+        }},
         "session": {"keys": [{"kid": "a", "key": {"env": "KEY"}}]},
         "identity_headers": {"x-user": "account_id"},
-        "rules": [{"match": {"path": "/**"}, "allow": "signed_in"}],
+        "rules": [{"match": {"path": "/**"}, "allow": "signed_in", "inject": "bearer", "consumer": "ci"}],
     })
 }
 

@@ -21,7 +21,8 @@ use bitgate::http::{Cookies, Headers, SetCookie};
 use bitgate::identity::Identity;
 use bitgate::oauth::{AccessToken, CodeVerifier, RefreshToken, State};
 use bitgate::session::{
-    Grant, KeyRing, Lifetimes, PendingLogin, PendingLogins, SessionKey, SessionStore,
+    Grant, GrantCookies, KeyRing, Lifetimes, PendingLogin, PendingLogins, SecondSignIn, SessionKey,
+    SessionStore,
 };
 use bitgate::time::{Seconds, UnixTime};
 use serde_json::{Value, json};
@@ -62,21 +63,50 @@ fn identity() -> Identity {
     }
 }
 
-fn grant() -> Grant {
+/// What a version has that those before it have not.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Version {
+    V1,
+    /// Scopes of a grant, grants of further consumers, and logins for them.
+    V2,
+}
+
+const VERSIONS: [(&str, Version); 2] = [("v1.json", Version::V1), ("v2.json", Version::V2)];
+
+fn grant(version: Version) -> Grant {
     Grant {
         access_token: AccessToken::new("a".repeat(2_600)),
         refresh_token: Some(RefreshToken::new("r".repeat(2_600))),
         expires_at: NOW.plus(Seconds(7_200)),
         lifetime: Seconds(7_200),
+        scopes: (version >= Version::V2).then(|| "account email repository".to_owned()),
     }
 }
 
-fn login() -> PendingLogin {
+fn ci_grant() -> Grant {
+    Grant {
+        access_token: AccessToken::new("c".repeat(100)),
+        refresh_token: None,
+        expires_at: NOW.plus(Seconds(3_600)),
+        lifetime: Seconds(3_600),
+        scopes: Some("account repository:write".to_owned()),
+    }
+}
+
+fn ci() -> GrantCookies {
+    GrantCookies::of("ci", "sample-ci-consumer")
+}
+
+fn login(version: Version) -> PendingLogin {
     PendingLogin {
         state: State::generate(&mut Counter(100)).unwrap(),
         code_verifier: CodeVerifier::new("sample-verifier"),
         return_to: "/reports?week=12".to_owned(),
         begun_at: NOW,
+        second: (version >= Version::V2).then(|| SecondSignIn {
+            consumer: "ci".to_owned(),
+            session_id: "sample-session".to_owned(),
+        }),
     }
 }
 
@@ -92,14 +122,14 @@ fn sample() -> Value {
     let (none, random) = (Headers::default(), &mut Counter(0));
     let none = Cookies::read(&none);
     let ring = ring();
-    let session = store()
-        .issue(identity(), &grant(), &none, NOW, random)
-        .unwrap()
-        .cookies;
+    let issued = store().issue(identity(), &grant(Version::V2), &none, NOW, random);
+    let issued = issued.unwrap();
     let login = PendingLogins::new(&ring, NOW)
-        .add(&none, &login(), random)
+        .add(&none, &login(Version::V2), random)
         .unwrap();
-    json!({"session": pairs(&session), "login": pairs(&login)})
+    let sealed = store().seal_grant(&ci(), &issued.session_id, &ci_grant(), NOW, random);
+    let ci = ci().set(&sealed.unwrap(), LIFETIMES.max_age, ci().present(&none));
+    json!({"session": pairs(&issued.cookies), "login": pairs(&login), "ci": pairs(&ci)})
 }
 
 fn headers(pairs: &Value) -> Headers {
@@ -116,40 +146,48 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/sealed")
 }
 
+fn read(name: &str) -> Value {
+    serde_json::from_str(&fs::read_to_string(folder().join(name)).unwrap()).unwrap()
+}
+
 #[test]
 fn every_sample_opens_to_what_was_sealed() {
-    let mut count = 0;
-    for entry in fs::read_dir(folder()).unwrap() {
-        let path = entry.unwrap().path();
-        let sample: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
-        count += 1;
+    assert_eq!(fs::read_dir(folder()).unwrap().count(), VERSIONS.len());
+    for (name, version) in VERSIONS {
+        let sample = read(name);
         let session = headers(&sample["session"]);
         let signed_in = store()
             .open(&Cookies::read(&session), NOW)
             .expect("an open session");
-        assert_eq!(signed_in.session.identity, identity(), "{}", path.display());
+        assert_eq!(signed_in.session.identity, identity(), "{name}");
         assert_eq!(signed_in.session.issued_at, NOW);
         assert_eq!(signed_in.session.expires_at, NOW.plus(LIFETIMES.max_age));
-        assert_eq!(signed_in.grant, grant());
+        assert_eq!(signed_in.grant, grant(version), "{name}");
         let pending = headers(&sample["login"]);
-        let ring = ring();
-        let found = PendingLogins::new(&ring, NOW).find(&Cookies::read(&pending), &login().state);
-        assert_eq!(found, Some(login()));
+        let (ring, login) = (ring(), login(version));
+        let found = PendingLogins::new(&ring, NOW).find(&Cookies::read(&pending), &login.state);
+        assert_eq!(found, Some(login));
+        if version >= Version::V2 {
+            let mut all = sample["session"].as_array().unwrap().clone();
+            all.extend(sample["ci"].as_array().unwrap().iter().cloned());
+            let all = headers(&Value::Array(all));
+            let named = store().open_named(&signed_in, &ci(), &Cookies::read(&all));
+            assert_eq!(named.unwrap().grant, ci_grant());
+        }
     }
-    assert!(count >= 1);
 }
 
 /// The newest sample is of today's format: whoever changes the format adds one. To make it, remove
 /// nothing and run with `BITGATE_BLESS` set.
 #[test]
 fn the_newest_sample_has_the_form_of_today() {
-    let path = folder().join("v1.json");
+    let [.., (newest, _)] = VERSIONS;
+    let path = folder().join(newest);
     let today = sample();
     if std::env::var_os("BITGATE_BLESS").is_some() && !path.exists() {
-        fs::create_dir_all(folder()).unwrap();
         fs::write(&path, format!("{today:#}\n")).unwrap();
     }
-    let kept: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    let kept = read(newest);
     let form = |pairs: &Value| -> Vec<(String, usize, Option<String>)> {
         let split = |pair: &Value| {
             let (name, value) = pair.as_str().unwrap().split_once('=').unwrap();
@@ -159,8 +197,7 @@ fn the_newest_sample_has_the_form_of_today() {
         pairs.as_array().unwrap().iter().map(split).collect()
     };
     assert_eq!(form(&kept["session"]), form(&today["session"]));
-    assert_eq!(
-        kept["login"], today["login"],
-        "boxes are the same for the same nonce"
-    );
+    // Boxes are the same for the same nonce.
+    assert_eq!(kept["login"], today["login"]);
+    assert_eq!(kept["ci"], today["ci"]);
 }

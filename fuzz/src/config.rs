@@ -2,13 +2,17 @@
 
 use bitgate::config::{Config, Problem};
 use bitgate::gate::Gate;
+use bitgate::policy::{Allow, Inject};
 use serde_json::Value;
 use url::Url;
 
 use crate::setup::{KEY_TEXT, is_one_line, secret_for};
 
 /// Where a secret stands, or where somebody may put one by mistake.
-const SECRETS: [&str; 8] = [
+const SECRETS: [&str; 11] = [
+    "/consumers/ci/client_secret",
+    "/consumers/ci/client_secret/env",
+    "/consumers/ci/client_secret/inline",
     "/bitbucket/client_secret",
     "/bitbucket/client_secret/env",
     "/bitbucket/client_secret/inline",
@@ -97,11 +101,28 @@ fn check_values(config: &Config) {
         assert!(url.scheme() == "https" || is_loopback, "{url}");
         assert!((1..=60).contains(&endpoint.timeout.0));
     }
-    assert!(!config.keys.is_empty() && !config.policy.rules.is_empty());
+    assert!(!config.keys.is_empty() && !config.policy.rules().is_empty());
     assert!(config.bitbucket.scopes.allow("account"));
     assert!(config.bitbucket.client.basic_authorization().is_some());
-    for rule in &config.policy.rules {
+    let mut ids = vec![&config.bitbucket.client.id];
+    for consumer in &config.consumers {
+        assert!(consumer.scopes.allow("account"));
+        assert!((1..=16).contains(&consumer.name.len()));
+        assert!(
+            !ids.contains(&&consumer.client.id),
+            "two grants of one consumer"
+        );
+        ids.push(&consumer.client.id);
+    }
+    for rule in config.policy.rules() {
         assert!(!rule.paths.is_empty());
+        let is_known = |name: &String| config.consumers.iter().any(|known| known.name == *name);
+        assert!(rule.consumer.as_ref().is_none_or(is_known));
+        if let Some(token) = &rule.identity_token {
+            assert!((1..=256).contains(&token.audience.len()));
+            assert!(token.audience.bytes().all(|byte| byte.is_ascii_graphic()));
+            assert!(rule.allow != Allow::Public && rule.inject != Inject::None);
+        }
         assert!(
             !rule
                 .paths

@@ -18,15 +18,12 @@ pub(crate) fn path_template(bytes: &[u8]) {
         Err(error) => return assert!(is_one_line(&error.to_string())),
     };
     let body = text.strip_suffix("/**");
-    let filled: Vec<&str> = body
+    let filled: Vec<String> = body
         .unwrap_or(text)
         .split('/')
-        .map(|segment| {
-            if segment.starts_with('{') {
-                "x"
-            } else {
-                segment
-            }
+        .map(|segment| match around_capture(segment) {
+            Some((prefix, suffix)) => format!("{prefix}x{suffix}"),
+            None => segment.to_owned(),
         })
         .collect();
     let sample = filled.join("/");
@@ -69,6 +66,18 @@ fn matches(template: &str, path: &str) -> bool {
     };
     enough
         && wanted.iter().zip(&found).all(|(wanted, found)| {
-            wanted == found || (wanted.starts_with('{') && !found.is_empty())
+            let capture = around_capture(wanted);
+            wanted == found
+                || capture.is_some_and(|(prefix, suffix)| {
+                    found.len() > prefix.len() + suffix.len()
+                        && found.starts_with(prefix)
+                        && found.ends_with(suffix)
+                })
         })
+}
+
+/// What stands before and behind the capture of a segment.
+fn around_capture(segment: &str) -> Option<(&str, &str)> {
+    let (prefix, rest) = segment.split_once('{')?;
+    Some((prefix, rest.split_once('}')?.1))
 }

@@ -81,6 +81,7 @@ pub(crate) fn grant(now: UnixTime) -> Grant {
         refresh_token: Some(RefreshToken::new("r".repeat(2_000))),
         expires_at: now.plus(Seconds(7_200)),
         lifetime: Seconds(7_200),
+        scopes: None,
     }
 }
 
@@ -114,6 +115,7 @@ pub(crate) fn answer(status: u16, body: &[u8]) -> Reply {
         status,
         media_type: "application/json".to_owned(),
         body: body.to_vec(),
+        retry_after: None,
     }
 }
 

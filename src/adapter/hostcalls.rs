@@ -9,7 +9,7 @@ use proxy_wasm::types::{BufferType, MapType};
 use crate::gate::{Audience, ResponsePlan};
 use crate::host::{NoRandomness, Random, SharedData, Version};
 use crate::http::{Call, Headers, Reply, SetCookie};
-use crate::time::UnixTime;
+use crate::time::{Seconds, UnixTime};
 
 /// Envoy's router adds it to what an upstream answered, and not to what it made up itself.
 const FROM_UPSTREAM: &str = "x-envoy-upstream-service-time";
@@ -164,10 +164,12 @@ pub(super) fn reply(header_count: usize, body_size: usize) -> Reply {
         .single("content-type")
         .and_then(|text| text.split(';').next());
     let media_type = media_type.unwrap_or_default().trim().to_ascii_lowercase();
+    let retry_after = headers.single("retry-after").and_then(Seconds::parse);
     Reply::Answer {
         status,
         media_type,
         body,
+        retry_after,
     }
 }
 

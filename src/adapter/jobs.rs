@@ -1,4 +1,4 @@
-//! Renewals, whose answers must not be lost: made by the root context for streams.
+//! Calls whose answers must not be lost, made by the root context for streams: renewals and lookups.
 //!
 //! A stream that dispatches a call itself loses the answer when its client hangs up, and with it a
 //! refresh token that works once. So it leaves a job here and wakes its own worker's queue; the
@@ -15,7 +15,7 @@ use proxy_wasm::hostcalls as host;
 use crate::adapter::hostcalls;
 use crate::adapter::stream::Stream;
 use crate::adapter::worker::Worker;
-use crate::gate::Renewal;
+use crate::gate::{Job, Progress};
 use crate::host::Random;
 use crate::http::Reply;
 
@@ -38,8 +38,8 @@ pub(super) struct Ticket(u64);
 #[derive(Default)]
 struct Table {
     next: u64,
-    queued: VecDeque<(Ticket, Renewal)>,
-    dispatched: HashMap<u32, (Ticket, Renewal)>,
+    queued: VecDeque<(Ticket, Job)>,
+    dispatched: HashMap<u32, (Ticket, Job)>,
     responses: Vec<HeldResponse>,
     requests: Vec<Rc<Stream>>,
 }
@@ -73,16 +73,17 @@ impl Jobs {
         }))
     }
 
-    /// Takes on a renewal. It stays in this VM: the queue carries no more than a wake-up, so no
+    /// Takes on a job. It stays in this VM: the queue carries no more than a wake-up, so no
     /// secret lies in shared memory.
-    pub(super) fn submit(&self, renewal: Renewal) -> Option<Ticket> {
-        let mut table = self.table.borrow_mut();
+    pub(super) fn submit(&self, job: Job) -> Option<Ticket> {
+        let table = self.table.borrow();
         if table.queued.len().saturating_add(table.dispatched.len()) >= MAX_JOBS {
             return None;
         }
-        table.next = table.next.wrapping_add(1);
-        let ticket = Ticket(table.next);
-        table.queued.push_back((ticket, renewal));
+        drop(table);
+        let ticket = self.ticket();
+        let mut table = self.table.borrow_mut();
+        table.queued.push_back((ticket, job));
         drop(table);
         host::enqueue_shared_queue(self.queue, Some(b"1")).ok()?;
         Some(ticket)
@@ -94,32 +95,57 @@ impl Jobs {
         loop {
             // Not held over the call: a failing one finishes its job.
             let next = self.table.borrow_mut().queued.pop_front();
-            let Some((ticket, renewal)) = next else {
+            let Some((ticket, job)) = next else {
                 return;
             };
-            match hostcalls::dispatch(renewal.call()) {
-                Some(token) => {
-                    let mut table = self.table.borrow_mut();
-                    table.dispatched.insert(token, (ticket, renewal));
-                }
-                None => self.complete(ticket, renewal, Reply::Unreachable, worker),
+            self.begin(ticket, job, worker);
+        }
+    }
+
+    /// In the root context: makes the job's call, and those that follow where none can be made.
+    pub(super) fn begin(&self, ticket: Ticket, mut job: Job, worker: &Worker) {
+        loop {
+            if let Some(token) = hostcalls::dispatch(job.call()) {
+                let mut table = self.table.borrow_mut();
+                table.dispatched.insert(token, (ticket, job));
+                return;
+            }
+            match self.go_on(ticket, job, Reply::Unreachable, worker) {
+                Some(next) => job = next,
+                None => return,
             }
         }
     }
 
     /// In the root context: a call came back.
     pub(super) fn finish(&self, token: u32, reply: Reply, worker: &Worker) {
-        let job = self.table.borrow_mut().dispatched.remove(&token);
-        if let Some((ticket, renewal)) = job {
-            self.complete(ticket, renewal, reply, worker);
+        let found = self.table.borrow_mut().dispatched.remove(&token);
+        if let Some((ticket, job)) = found
+            && let Some(job) = self.go_on(ticket, job, reply, worker)
+        {
+            self.begin(ticket, job, worker);
         }
     }
 
-    fn complete(&self, ticket: Ticket, renewal: Renewal, reply: Reply, worker: &Worker) {
-        let event = worker.with_host(|host| renewal.finish(reply, host));
-        worker.note(&event);
-        self.release_responses(|held| held.ticket == ticket);
-        self.look_at_requests();
+    /// Gives the job back if it has a further call to make.
+    fn go_on(&self, ticket: Ticket, job: Job, reply: Reply, worker: &Worker) -> Option<Job> {
+        let brings = job.brings();
+        match worker.with_host(|host| job.resume(reply, host)) {
+            Progress::Again(job) => Some(job),
+            Progress::Done(event) => {
+                worker.note(&event);
+                self.release_responses(|held| held.ticket == ticket);
+                self.look_at_requests(|stream| stream.wants(&brings));
+                None
+            }
+        }
+    }
+
+    /// Names a job that no stream has left here.
+    pub(super) fn ticket(&self) -> Ticket {
+        let mut table = self.table.borrow_mut();
+        table.next = table.next.wrapping_add(1);
+        Ticket(table.next)
     }
 
     /// In the root context: nobody waits for too long, and what another worker renewed is seen.
@@ -134,7 +160,7 @@ impl Jobs {
         }
         let now = hostcalls::uptime();
         self.release_responses(|held| now >= held.until);
-        self.look_at_requests();
+        self.look_at_requests(|_| true);
     }
 
     fn release_responses(&self, is_due: impl Fn(&HeldResponse) -> bool) {
@@ -149,10 +175,14 @@ impl Jobs {
         });
     }
 
-    fn look_at_requests(&self) {
+    fn look_at_requests(&self, is_due: impl Fn(&Stream) -> bool) {
+        let mut table = self.table.borrow_mut();
         // Those that wait on come back into the list.
-        let waiting = std::mem::take(&mut self.table.borrow_mut().requests);
-        self.in_context_of(waiting.into_iter(), |stream| stream.look_again());
+        let (due, others) = table.requests.drain(..).partition(|stream| is_due(stream));
+        table.requests = others;
+        drop(table);
+        let due: Vec<Rc<Stream>> = due;
+        self.in_context_of(due.into_iter(), |stream| stream.look_again());
     }
 
     fn in_context_of(&self, streams: impl Iterator<Item = Rc<Stream>>, act: impl Fn(&Rc<Stream>)) {

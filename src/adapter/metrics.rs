@@ -1,4 +1,4 @@
-//! Counters of events, by kind and reason. Envoy adds up those of all workers.
+//! Counters of events by kind and reason, which Envoy adds up over all workers, and gauges.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -25,9 +25,9 @@ impl Metrics {
             .iter()
             .map(|reason| (EventKind::Refused, Some(*reason)));
         for (kind, reason) in others.map(|kind| (*kind, None)).chain(refusals) {
-            self.id(Event::metric_of(kind, reason));
+            self.counter(Event::metric_of(kind, reason));
         }
-        self.id(SessionCookie::Unreadable.metric().to_owned());
+        self.counter(SessionCookie::Unreadable.metric().to_owned());
     }
 
     /// Counts an event.
@@ -36,18 +36,29 @@ impl Metrics {
             .session_cookie
             .map(|cookie| cookie.metric().to_owned());
         for name in [event.metric()].into_iter().chain(cookie) {
-            if let Some(id) = self.id(name) {
+            if let Some(id) = self.counter(name) {
                 // A counter that the host does not know any more is no reason to refuse a request.
                 let _ = host::increment_metric(id, 1);
             }
         }
     }
 
-    fn id(&self, name: String) -> Option<u32> {
+    /// Sets a gauge.
+    pub(super) fn set(&self, name: String, value: u64) {
+        if let Some(id) = self.id(MetricType::Gauge, name) {
+            let _ = host::record_metric(id, value);
+        }
+    }
+
+    fn counter(&self, name: String) -> Option<u32> {
+        self.id(MetricType::Counter, name)
+    }
+
+    fn id(&self, kind: MetricType, name: String) -> Option<u32> {
         if let Some(id) = self.ids.borrow().get(&name) {
             return Some(*id);
         }
-        let id = host::define_metric(MetricType::Counter, &name).ok()?;
+        let id = host::define_metric(kind, &name).ok()?;
         self.ids.borrow_mut().insert(name, id);
         Some(id)
     }

@@ -53,7 +53,7 @@ impl RootContext for Root {
         }
         info!(
             "{} rules for {}",
-            config.policy.rules.len(),
+            config.policy.rules().len(),
             config.public.origin
         );
         let (gate, jobs) = (Gate::new(config), Jobs::register(self.id));
@@ -85,6 +85,7 @@ impl RootContext for Root {
     fn on_tick(&mut self) {
         if let Some(jobs) = self.worker.jobs() {
             jobs.tick();
+            self.worker.tick(&jobs);
         }
     }
 }

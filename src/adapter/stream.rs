@@ -11,7 +11,7 @@ use crate::adapter::hostcalls;
 use crate::adapter::jobs::Ticket;
 use crate::adapter::local_response;
 use crate::adapter::worker::Worker;
-use crate::gate::{Event, Forward, Level, Pending, ResponsePlan, Step, Waiting, unconfigured};
+use crate::gate::{Event, Forward, Job, Level, Pending, ResponsePlan, Step, Waiting, unconfigured};
 use crate::http::{Reply, Request};
 
 /// A response that took longer brings no cookie: the person may have signed out since, or signed in
@@ -24,7 +24,7 @@ enum State {
     Idle,
     /// A call is on its way.
     Calling { token: u32, pending: Pending },
-    /// It waits for a renewal that somebody else makes, or that a job of its own makes.
+    /// It waits for a job that somebody else has, or one of its own.
     Waiting(Box<Waiting>),
     /// It went upstream.
     Forwarded {
@@ -107,6 +107,16 @@ impl Stream {
         }
     }
 
+    /// Whether it waits for what a job brings.
+    pub(super) fn wants(&self, what: &str) -> bool {
+        match &*self.state.borrow() {
+            State::Waiting(waiting) => waiting.wants(what),
+            State::Idle | State::Calling { .. } | State::Forwarded { .. } | State::Answered => {
+                false
+            }
+        }
+    }
+
     pub(super) fn on_trailers(&self) {
         if let Some(gate) = self.worker.gate() {
             hostcalls::strip_trailers(|name| gate.manages(name));
@@ -181,9 +191,13 @@ impl Stream {
                     local_response::send(&response, &format!("bitgate_{code}"));
                     return Action::Pause;
                 }
-                Step::Wait(renewal, waiting) => {
+                Step::Noted(events, next) => {
+                    events.iter().for_each(|event| self.worker.note(event));
+                    step = *next;
+                }
+                Step::Wait(job, waiting) => {
                     let held = self.worker.jobs().is_some_and(|jobs| {
-                        let started = renewal.is_none_or(|renewal| jobs.submit(*renewal).is_some());
+                        let started = job.is_none_or(|job| jobs.submit(job).is_some());
                         started && jobs.hold_request(self)
                     });
                     if held {
@@ -202,12 +216,16 @@ impl Stream {
             set,
             response,
             renewal,
+            ahead,
         } = forward;
         hostcalls::edit_request(&remove, &set);
         let jobs = self.worker.jobs();
+        if let Some((jobs, job)) = jobs.as_ref().zip(ahead) {
+            jobs.submit(job);
+        }
         let ticket = jobs
             .zip(renewal)
-            .and_then(|(jobs, renewal)| jobs.submit(*renewal));
+            .and_then(|(jobs, renewal)| jobs.submit(Job::Renewal(renewal)));
         let at = hostcalls::uptime();
         self.state.replace(State::Forwarded {
             response,

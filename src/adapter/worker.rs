@@ -1,6 +1,6 @@
 //! What all requests of one worker share.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use crate::adapter::hostcalls;
@@ -10,15 +10,14 @@ use crate::adapter::stream::log;
 use crate::gate::{Event, Gate};
 use crate::host::Host;
 
-#[cfg(feature = "test-hooks")]
-use std::cell::Cell;
-
 /// One configuration on one worker. Empty until one was accepted: every request is refused then.
 #[derive(Default)]
 pub(super) struct Worker {
     gate: RefCell<Option<Rc<Gate>>>,
     jobs: RefCell<Option<Rc<Jobs>>>,
     metrics: Metrics,
+    /// The second of the last tick.
+    ticked_at: Cell<u64>,
     /// Tests move the time on, for requests and renewals alike.
     #[cfg(feature = "test-hooks")]
     pub(super) clock_offset: Cell<u64>,
@@ -50,6 +49,22 @@ impl Worker {
             random: &mut random,
             shared: &mut shared,
         })
+    }
+
+    /// In the root context, every tenth of a second: what the core does by the clock, once a second.
+    pub(super) fn tick(&self, jobs: &Jobs) {
+        let (Some(gate), second) = (self.gate(), hostcalls::uptime().as_secs()) else {
+            return;
+        };
+        if self.ticked_at.replace(second) == second {
+            return;
+        }
+        if let Some(job) = self.with_host(|host| gate.on_tick(host)) {
+            jobs.begin(jobs.ticket(), job, self);
+        }
+        for (name, value) in self.with_host(|host| gate.gauges(host)) {
+            self.metrics.set(name, value);
+        }
     }
 
     /// Logs and counts.

@@ -1,13 +1,22 @@
 //! Everything that is known about Bitbucket Cloud: addresses, answers, and where it departs from
 //! the RFCs.
 
+mod answer;
 mod scope;
 mod token;
 mod user;
+mod workspace;
 
+pub use answer::{InvalidAnswer, is_account_id};
 pub use scope::Scopes;
-pub use token::{AUTHORIZE_PATH, Granted, token_call};
-pub use user::{Account, InvalidAnswer, emails_call, read_emails, read_user, user_call};
+pub use token::{AUTHORIZE_PATH, Granted, git_authorization, token_call};
+pub use user::{Account, emails_call, read_emails, read_user, user_call};
+pub use workspace::{
+    Member, Page, ProjectRow, RepositoryRow, Workspace, directory_call, groups_call, is_group,
+    membership_call, next_call, persons_repositories_call, projects_call, read_directory,
+    read_groups, read_membership, read_projects, read_repositories, read_workspaces,
+    repositories_call, workspaces_call,
+};
 
 use crate::http::{Call, HeaderValue};
 use crate::oauth::{AccessToken, bearer_authorization};

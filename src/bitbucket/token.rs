@@ -1,9 +1,14 @@
 //! Bitbucket's token endpoint, and how its answers differ from RFC 6749.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::bitbucket::{Endpoint, Scopes};
 use crate::http::{Call, HeaderValue, Reply};
 use crate::json::Json;
-use crate::oauth::{ClientCredentials, InvalidTokenResponse, TokenRequest, TokenResponse};
+use crate::oauth::{
+    AccessToken, ClientCredentials, InvalidTokenResponse, TokenRequest, TokenResponse,
+};
 use crate::session::{Grant, USUAL_LIFETIME};
 use crate::time::UnixTime;
 
@@ -23,6 +28,14 @@ pub fn token_call(web: &Endpoint, client: &ClientCredentials, request: &TokenReq
     call.headers.push(("content-type", form));
     call.body = request.form().into_bytes();
     call
+}
+
+/// `Authorization: Basic` for `token` as git sends it to Bitbucket, which knows by the user's name
+/// `x-token-auth` that the password is a token; `None` if that is no header value.
+#[must_use]
+pub fn git_authorization(token: &AccessToken) -> Option<HeaderValue> {
+    let pair = format!("x-token-auth:{}", token.expose());
+    HeaderValue::try_from(format!("Basic {}", STANDARD.encode(pair))).ok()
 }
 
 /// Tokens, and what they are good for.
@@ -48,9 +61,9 @@ impl Granted {
                 .member(name)
                 .filter(|value| **value != Json::Null)
         };
-        let scopes = match member("scope").or_else(|| member("scopes")) {
+        let text = match member("scope").or_else(|| member("scopes")) {
             None => None,
-            Some(Json::String(text)) => Some(Scopes::parse(text)),
+            Some(Json::String(text)) => Some(text.clone()),
             Some(_) => return Err(InvalidTokenResponse::Malformed("scope")),
         };
         let lifetime = response.expires_in.unwrap_or(USUAL_LIFETIME);
@@ -59,7 +72,9 @@ impl Granted {
             refresh_token: response.refresh_token,
             expires_at: now.plus(lifetime),
             lifetime,
+            scopes: text,
         };
+        let scopes = grant.scopes.as_deref().map(Scopes::parse);
         Ok(Self { grant, scopes })
     }
 }
@@ -73,6 +88,7 @@ mod tests {
             status: 200,
             media_type: "application/json".to_owned(),
             body: body.as_bytes().to_vec(),
+            retry_after: None,
         };
         Granted::read(reply, UnixTime(1_000))
     }

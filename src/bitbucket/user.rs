@@ -1,8 +1,7 @@
 //! Who a token belongs to: `/2.0/user` and `/2.0/user/emails`.
 
-use std::fmt;
-
-use crate::bitbucket::Endpoint;
+use crate::bitbucket::answer::{document, is_account_id};
+use crate::bitbucket::{Endpoint, InvalidAnswer};
 use crate::http::{Call, Reply};
 use crate::identity::Identity;
 use crate::json::Json;
@@ -39,40 +38,6 @@ impl Account {
             email,
             nickname: self.nickname,
         }
-    }
-}
-
-/// Why an answer of the API is of no use.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum InvalidAnswer {
-    /// Bitbucket refuses, with this status.
-    Denied(u16),
-    /// An answer of another shape; the part that is wrong.
-    Malformed(&'static str),
-    /// A status that says that it cannot answer now.
-    Unavailable(u16),
-    /// No answer at all.
-    NoAnswer(Reply),
-}
-
-fn document(reply: Reply) -> Result<Json, InvalidAnswer> {
-    let (status, media_type, body) = match reply {
-        Reply::Answer {
-            status,
-            media_type,
-            body,
-        } => (status, media_type, body),
-        Reply::TimedOut | Reply::TooLarge | Reply::Unreachable => {
-            return Err(InvalidAnswer::NoAnswer(reply));
-        }
-    };
-    match status {
-        200 if media_type == "application/json" => {
-            Json::parse_strict(&body).ok_or(InvalidAnswer::Malformed("body"))
-        }
-        200 => Err(InvalidAnswer::Malformed("content-type")),
-        401 | 403 => Err(InvalidAnswer::Denied(status)),
-        status => Err(InvalidAnswer::Unavailable(status)),
     }
 }
 
@@ -130,33 +95,12 @@ pub fn read_emails(reply: Reply) -> Result<Option<String>, InvalidAnswer> {
         .ok_or(InvalidAnswer::Malformed("email"))
 }
 
-/// What goes into headers and into keys: visible ASCII of a bounded length. Atlassian's ids have
-/// 24 to 43 characters.
-fn is_account_id(text: &str) -> bool {
-    (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic() && b != b',')
-}
-
 /// One `@` between visible ASCII, at most the 254 bytes of RFC 5321.
 fn is_email(text: &str) -> bool {
     let visible = text.len() <= 254 && text.bytes().all(|b| b.is_ascii_graphic() && b != b',');
     let parts = text.split_once('@');
     visible && parts.is_some_and(|(a, b)| !a.is_empty() && !b.is_empty() && !b.contains('@'))
 }
-
-impl fmt::Display for InvalidAnswer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Denied(status) => {
-                write!(f, "expected an active person, but found status {status}")
-            }
-            Self::Malformed(part) => write!(f, "expected an answer, but found another {part}"),
-            Self::Unavailable(status) => write!(f, "expected an answer, but found status {status}"),
-            Self::NoAnswer(reply) => write!(f, "expected an answer, but found {reply:?}"),
-        }
-    }
-}
-
-impl std::error::Error for InvalidAnswer {}
 
 #[cfg(test)]
 mod tests {
@@ -168,6 +112,7 @@ mod tests {
             status: 200,
             media_type: "application/json".to_owned(),
             body,
+            retry_after: None,
         }
     }
 
@@ -224,13 +169,17 @@ mod tests {
             status,
             media_type: String::new(),
             body: Vec::new(),
+            retry_after: None,
         };
         assert_eq!(read_user(reply(401)), Err(InvalidAnswer::Denied(401)));
         assert_eq!(
             read_user(reply(200)),
             Err(InvalidAnswer::Malformed("content-type"))
         );
-        for status in [302, 404, 410, 429, 500, 503] {
+        assert_eq!(read_user(reply(404)), Err(InvalidAnswer::NotFound));
+        let limited = Err(InvalidAnswer::RateLimited(None));
+        assert_eq!(read_user(reply(429)), limited);
+        for status in [302, 410, 500, 503] {
             assert_eq!(
                 read_user(reply(status)),
                 Err(InvalidAnswer::Unavailable(status))

@@ -24,35 +24,80 @@ const PLACEHOLDERS: [&str; 8] = [
     "xxx",
 ];
 
+/// What Bitbucket lets one consumer ask its API in an hour.
+const API_BUDGET: u32 = 1_000;
+
+/// Above what Bitbucket lets anybody ask.
+const MOST_API_BUDGET: u32 = 100_000;
+
+/// What is registered at Bitbucket: an OAuth consumer.
+pub(super) struct Registered {
+    pub(super) client: ClientCredentials,
+    pub(super) scopes: Scopes,
+    pub(super) api_budget: u32,
+}
+
 impl Reader<'_> {
     pub(super) fn bitbucket(&self, node: &Node<'_>, is_loopback: bool) -> Option<Bitbucket> {
-        let known = ["client_id", "client_secret", "scopes", "web", "api"];
+        let known = [
+            "client_id",
+            "client_secret",
+            "scopes",
+            "web",
+            "api",
+            "api_budget",
+        ];
         let section = self.object(node, &known)?;
-        let id = self
-            .required(&section, "client_id")
-            .and_then(|node| self.client_id(&node));
-        let secret = self
-            .required(&section, "client_secret")
-            .and_then(|node| self.client_secret(&node, is_loopback));
-        let scopes = self
-            .required(&section, "scopes")
-            .and_then(|node| self.scopes(&node));
+        let registered = self.registered(&section, is_loopback);
         let web = self
             .required(&section, "web")
             .and_then(|node| self.endpoint(&node, "bitbucket.org", is_loopback));
         let api = self
             .required(&section, "api")
             .and_then(|node| self.endpoint(&node, "api.bitbucket.org", is_loopback));
+        let Registered {
+            client,
+            scopes,
+            api_budget,
+        } = registered?;
+        Some(Bitbucket {
+            client,
+            scopes,
+            web: web?,
+            api: api?,
+            api_budget,
+        })
+    }
+
+    /// The members that every consumer has.
+    pub(super) fn registered(&self, section: &Node<'_>, is_loopback: bool) -> Option<Registered> {
+        let id = self
+            .required(section, "client_id")
+            .and_then(|node| self.client_id(&node));
+        let secret = self
+            .required(section, "client_secret")
+            .and_then(|node| self.client_secret(&node, is_loopback));
+        let scopes = self
+            .required(section, "scopes")
+            .and_then(|node| self.scopes(&node));
+        let api_budget = self.api_budget(section);
         let client = ClientCredentials {
             id: id?,
             secret: ClientSecret::new(secret?.as_str()),
         };
-        Some(Bitbucket {
+        Some(Registered {
             client,
             scopes: scopes?,
-            web: web?,
-            api: api?,
+            api_budget: api_budget?,
         })
+    }
+
+    /// `api_budget` of a credential: calls to the API an hour.
+    pub(super) fn api_budget(&self, section: &Node<'_>) -> Option<u32> {
+        match section.member("api_budget") {
+            Some(node) => self.integer(&node, 1, MOST_API_BUDGET),
+            None => Some(API_BUDGET),
+        }
     }
 
     fn client_id(&self, node: &Node<'_>) -> Option<String> {

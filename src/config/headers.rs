@@ -37,7 +37,7 @@ const DEFAULTS: [(&str, Fact); 5] = [
 ];
 
 /// Headers with a meaning of their own: to routing, to Envoy, or to the credential.
-const RESERVED: [&str; 35] = [
+const RESERVED: [&str; 36] = [
     "accept",
     "authorization",
     "baggage",
@@ -66,6 +66,7 @@ const RESERVED: [&str; 35] = [
     "upgrade",
     "user-agent",
     "via",
+    "x-bitgate-identity-token",
     "x-forwarded-for",
     "x-forwarded-host",
     "x-forwarded-port",

@@ -1,14 +1,22 @@
 //! The configuration: checked once, as a whole, before the first request. What is in a [`Config`]
 //! needs no second look.
 
+mod access;
+mod allow;
 mod bitbucket;
+mod consumers;
+mod groups;
 mod headers;
+mod identity_token;
 mod reader;
 mod rules;
 mod session;
 mod structure;
 mod text;
 
+pub use access::{Access, Bot};
+pub use consumers::Consumer;
+pub use groups::{GroupSource, Groups};
 pub use headers::{Fact, IdentityHeaders};
 pub use reader::{Environment, Problem};
 
@@ -26,6 +34,8 @@ pub struct Config {
     pub public: PublicOrigin,
     /// Bitbucket, and who we are there.
     pub bitbucket: Bitbucket,
+    /// Further consumers, at most three, with different names and client ids.
+    pub consumers: Vec<Consumer>,
     /// The session keys, at least one; the first seals.
     pub keys: Vec<SessionKey>,
     /// How long sessions live.
@@ -36,6 +46,8 @@ pub struct Config {
     pub status_allow: Allow,
     /// Sessions that are over before their time.
     pub revocations: Revocations,
+    /// What rules need to know, and where from.
+    pub access: Access,
     /// Who may do what.
     pub policy: Policy,
     /// What an operator should know although it is allowed.
@@ -66,6 +78,8 @@ pub struct Bitbucket {
     pub web: Endpoint,
     /// The host with the API.
     pub api: Endpoint,
+    /// How many calls to the API an hour the consumer may make.
+    pub api_budget: u32,
 }
 
 impl PublicOrigin {
@@ -107,10 +121,16 @@ impl Reader<'_> {
         let known = [
             "public_url",
             "bitbucket",
+            "consumers",
             "session",
             "identity_headers",
             "status",
             "revocations",
+            "rights",
+            "bots",
+            "workspaces",
+            "repositories",
+            "groups",
             "rules",
         ];
         let root = self.root(json, &known)?;
@@ -122,11 +142,18 @@ impl Reader<'_> {
         let bitbucket = self
             .required(&root, "bitbucket")
             .and_then(|node| self.bitbucket(&node, is_loopback));
+        let client = bitbucket.as_ref().map(|bitbucket| &bitbucket.client);
+        let consumers = match root.member("consumers") {
+            Some(node) => self.consumers(&node, client, is_loopback),
+            None => Some(Vec::new()),
+        };
         let session = self.required(&root, "session").and_then(|node| {
             let session = self.session(&node, is_loopback);
-            let client = bitbucket.as_ref().map(|bitbucket| &bitbucket.client);
-            if let (Some((keys, _)), Some(client)) = (&session, client) {
-                self.distinct_secrets(&node.path_of("keys"), keys, client);
+            let named = consumers.iter().flatten().map(|consumer| &consumer.client);
+            if let Some((keys, _)) = &session {
+                for client in client.into_iter().chain(named) {
+                    self.distinct_secrets(&node.path_of("keys"), keys, client);
+                }
             }
             session
         });
@@ -142,19 +169,26 @@ impl Reader<'_> {
             Some(node) => self.revocations(&node),
             None => Some(Revocations::default()),
         };
+        let access = self.access(&root, is_loopback);
         let rules = self
             .required(&root, "rules")
             .and_then(|node| self.rules(&node, is_loopback));
+        self.named_consumers(&root);
+        if let (Some(access), Some(rules)) = (&access, &rules) {
+            self.known_names(&root, access, rules);
+        }
         let (keys, lifetimes) = session?;
         Some(Config {
             public: public?,
             bitbucket: bitbucket?,
+            consumers: consumers?,
             keys,
             lifetimes,
             identity_headers: identity_headers?,
             status_allow: status_allow?,
             revocations: revocations?,
-            policy: Policy { rules: rules? },
+            access: access?,
+            policy: Policy::new(rules?),
             warnings: self.warnings(),
         })
     }

@@ -104,6 +104,7 @@ impl<'e> Reader<'e> {
     pub(super) fn finish<T>(self, value: Option<T>) -> Result<T, Vec<Problem>> {
         let mut problems = self.problems.into_inner();
         problems.sort_by_cached_key(Problem::sort_key);
+        problems.dedup();
         match value {
             Some(value) if problems.is_empty() => Ok(value),
             Some(_) | None => Err(problems),
@@ -221,6 +222,31 @@ impl<'e> Reader<'e> {
             path: format!("{}[{index}]", node.path),
         };
         Some(items.iter().enumerate().map(node).collect())
+    }
+
+    /// `true` or `false`.
+    pub(super) fn flag(&self, node: &Node<'_>) -> Option<bool> {
+        let flag = node.json.as_bool();
+        if flag.is_none() {
+            self.wrong(&node.path, "expected true or false", node.json.kind());
+        }
+        flag
+    }
+
+    /// One text, or a list of them.
+    pub(super) fn texts<'j>(&self, node: &Node<'j>) -> Option<Vec<(Node<'j>, &'j str)>> {
+        let items = match node.json {
+            Json::Array(_) => self.list(node)?,
+            Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Object(_) => {
+                vec![node.clone()]
+            }
+        };
+        // Every item that is no text is reported, and so are those behind it.
+        let texts = items.into_iter().filter_map(|item| {
+            let text = self.string(&item)?;
+            Some((item, text))
+        });
+        Some(texts.collect())
     }
 
     /// One of a few words.

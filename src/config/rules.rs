@@ -4,16 +4,22 @@ use std::collections::BTreeMap;
 
 use crate::config::reader::{Node, Reader, quoted};
 use crate::http::NEVER;
-use crate::policy::{Allow, Inject, PathTemplate, Rule, Tail};
+use crate::policy::{Allow, Condition, Inject, PathTemplate, Rule, Shadow, Tail};
 
-const ALLOW: [(&str, Allow); 3] = [
-    ("public", Allow::Public),
-    ("signed_in", Allow::SignedIn),
-    ("nobody", Allow::Nobody),
+const KEYS: [&str; 8] = [
+    "name",
+    "match",
+    "allow",
+    "inject",
+    "consumer",
+    "identity_token",
+    "origins",
+    "shadow",
 ];
 
-const INJECT: [(&str, Inject); 3] = [
+const INJECT: [(&str, Inject); 4] = [
     ("bearer", Inject::Bearer),
+    ("git", Inject::Git),
     ("identity", Inject::Identity),
     ("none", Inject::None),
 ];
@@ -30,8 +36,12 @@ impl Reader<'_> {
     pub(super) fn status(&self, node: &Node<'_>) -> Option<Allow> {
         let section = self.object(node, &["allow"])?;
         let allow = self.required(&section, "allow")?;
-        let words = [("signed_in", Allow::SignedIn), ("nobody", Allow::Nobody)];
-        self.word(&allow, &words)
+        let is_open = self.word(&allow, &[("signed_in", true), ("nobody", false)])?;
+        Some(if is_open {
+            Allow::SignedIn
+        } else {
+            Allow::Nobody
+        })
     }
 
     pub(super) fn rules(&self, node: &Node<'_>, is_loopback: bool) -> Option<Vec<Rule>> {
@@ -45,7 +55,8 @@ impl Reader<'_> {
                 continue;
             };
             self.reachable(item, &rule, &taken);
-            if rule.methods.is_none() {
+            // One on trial decides nothing.
+            if rule.methods.is_none() && rule.shadow == Shadow::Decides {
                 let folders = rule.paths.iter().filter_map(PathTemplate::folder);
                 taken.extend(folders.map(|folder| (folder, index)));
             }
@@ -72,7 +83,7 @@ impl Reader<'_> {
     }
 
     fn rule(&self, node: &Node<'_>, is_loopback: bool) -> Option<Rule> {
-        let section = self.object(node, &["name", "match", "allow", "inject", "origins"])?;
+        let section = self.object(node, &KEYS)?;
         let name = match section.member("name") {
             Some(node) => self.rule_name(&node).map(Some),
             None => Some(None),
@@ -80,17 +91,38 @@ impl Reader<'_> {
         let matched = self
             .required(&section, "match")
             .and_then(|node| self.matched(&node));
+        let paths = matched.as_ref().map(|matched| matched.paths.as_slice());
         let allow = self
             .required(&section, "allow")
-            .and_then(|node| self.word(&node, &ALLOW));
+            .and_then(|node| self.allow(&node, paths));
+        let shadow = match section.member("shadow") {
+            Some(node) => self.flag(&node),
+            None => Some(false),
+        };
         let inject = match section.member("inject") {
             Some(node) => self.word(&node, &INJECT),
             None => Some(Inject::default()),
+        };
+        let identity_token = match section.member("identity_token") {
+            Some(node) => self.identity_token(&node, allow.as_ref(), inject).map(Some),
+            None => Some(None),
         };
         let origins = match section.member("origins") {
             Some(node) => self.origins(&node, is_loopback),
             None => Some(Vec::new()),
         };
+        // A word that is no `inject` has been reported.
+        let injects_token =
+            inject.is_none_or(|inject| matches!(inject, Inject::Bearer | Inject::Git));
+        let reads_scope = match &allow {
+            Some(Allow::When(condition)) => condition
+                .parts()
+                .iter()
+                .any(|part| matches!(part, Condition::Scope(_))),
+            Some(Allow::Nobody | Allow::Public | Allow::SignedIn) => false,
+            None => true,
+        };
+        let consumer = self.rule_consumer(&section, injects_token || reads_scope);
         if allow == Some(Allow::Public) {
             self.public(&section, inject, matched.as_ref());
         }
@@ -103,14 +135,23 @@ impl Reader<'_> {
             origins: origins?,
             allow: allow?,
             inject: inject?,
+            shadow: if shadow? {
+                Shadow::Logs
+            } else {
+                Shadow::Decides
+            },
+            identity_token: identity_token?,
+            consumer: consumer?,
         })
     }
 
     /// What makes no sense or no safety where everybody is allowed.
     fn public(&self, section: &Node<'_>, inject: Option<Inject>, matched: Option<&Match>) {
-        if inject == Some(Inject::Bearer) {
+        if let Some(Inject::Bearer | Inject::Git) = inject {
+            let path = section.path_of("inject");
+            let found = section.member("inject").and_then(|node| node.json.as_str());
             let expected = "expected no credential where everybody is allowed";
-            self.wrong(&section.path_of("inject"), expected, "\"bearer\"");
+            self.wrong(&path, expected, &quoted(found.unwrap_or_default()));
         }
         if section.member("origins").is_some() {
             let expected = "expected none where no cookie is asked for";

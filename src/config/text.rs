@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::config::PublicOrigin;
 use crate::config::reader::{Node, Reader, quoted};
+use crate::json::Json;
 use crate::time::{Seconds, UnixTime};
 
 impl Reader<'_> {
@@ -109,6 +110,25 @@ impl Reader<'_> {
                  from {least} to {most}"
             );
             let found = text.map_or_else(|| node.json.kind().to_owned(), quoted);
+            self.wrong(&node.path, &expected, &found);
+        }
+        fits
+    }
+
+    /// A whole number from `least` to `most`. A Struct has made a floating-point number of it.
+    pub(super) fn integer(&self, node: &Node<'_>, least: u32, most: u32) -> Option<u32> {
+        let text = match node.json {
+            Json::Number(number) => Some(number.to_string()),
+            Json::Null | Json::Bool(_) | Json::String(_) | Json::Array(_) | Json::Object(_) => None,
+        };
+        let digits = text
+            .as_deref()
+            .map(|text| text.strip_suffix(".0").unwrap_or(text));
+        let parsed = digits.and_then(|digits| digits.parse::<u32>().ok());
+        let fits = parsed.filter(|number| (least..=most).contains(number));
+        if fits.is_none() {
+            let expected = format!("expected a whole number from {least} to {most}");
+            let found = text.unwrap_or_else(|| node.json.kind().to_owned());
             self.wrong(&node.path, &expected, &found);
         }
         fits

@@ -8,15 +8,17 @@
 use std::rc::Rc;
 
 use crate::bitbucket::{
-    Account, Granted, emails_call, read_emails, read_user, token_call, user_call,
+    Account, Granted, InvalidAnswer, emails_call, read_emails, read_user, token_call, user_call,
 };
+use crate::gate::consumer::Consumer;
 use crate::gate::refusal::Refusal;
 use crate::gate::{Event, EventKind, Gate, Pending, Reason, Step};
 use crate::host::Host;
 use crate::http::{Cookies, HeaderValue, Reply, Request, Response, SetCookie};
 use crate::identity::Identity;
 use crate::oauth::{AuthorizationCode, AuthorizationResponse, State, TokenRequest};
-use crate::session::{COOKIE_PREFIX, Issued, NotIssued, PendingLogin, PendingLogins, Returns};
+use crate::rights::Priority;
+use crate::session::{COOKIE_PREFIX, Issued, PendingLogin, PendingLogins, Returns, SecondSignIn};
 use crate::time::UnixTime;
 
 /// A login that waits for Bitbucket.
@@ -24,6 +26,7 @@ use crate::time::UnixTime;
 pub(super) struct Exchange {
     request: Request,
     login: PendingLogin,
+    consumer: Rc<Consumer>,
     awaiting: Awaiting,
 }
 
@@ -61,12 +64,17 @@ impl Gate {
             let refusal = Refusal::new(Reason::LoginExpired);
             return self.refuse_login(refusal, &request, &login, host);
         }
-        match code {
-            Ok(code) => self.exchange(request, login, &code, host.now),
+        let code = match code {
+            Ok(code) => code,
             Err(error) => {
-                let refusal = refused_by_provider(&error);
-                self.refuse_login(refusal, &request, &login, host)
+                let refusal = refused_by_provider(&error, login.second.as_ref());
+                return self.refuse_login(refusal, &request, &login, host);
             }
+        };
+        let cookies = Cookies::read(&request.headers);
+        match self.consumer_of(&login, &cookies, host) {
+            Some(consumer) => self.exchange(request, login, consumer, &code, host.now),
+            None => self.onward(&request, &login, host),
         }
     }
 
@@ -99,6 +107,7 @@ impl Gate {
         self: &Rc<Self>,
         request: Request,
         login: PendingLogin,
+        consumer: Rc<Consumer>,
         code: &AuthorizationCode,
         now: UnixTime,
     ) -> Step {
@@ -107,11 +116,12 @@ impl Gate {
             redirect_uri: &self.redirect_uri(),
             code_verifier: &login.code_verifier,
         };
-        let bitbucket = &self.config.bitbucket;
-        let call = token_call(&bitbucket.web, &bitbucket.client, &token_request);
+        let web = &self.config.bitbucket.web;
+        let call = token_call(web, &consumer.client, &token_request);
         let exchange = Box::new(Exchange {
             request,
             login,
+            consumer,
             awaiting: Awaiting::Token(now),
         });
         Step::Call(
@@ -123,7 +133,7 @@ impl Gate {
         )
     }
 
-    fn refuse_login(
+    pub(super) fn refuse_login(
         &self,
         refusal: Refusal,
         request: &Request,
@@ -132,10 +142,33 @@ impl Gate {
     ) -> Step {
         let pending = PendingLogins::new(self.sessions.ring(), host.now);
         let removal = pending.remove(&Cookies::read(&request.headers), &login.state);
+        let second = login.second.as_ref();
         refusal
+            .with_consumer(second.map(|second| second.consumer.as_str()))
             .with_retry(&login.return_to)
             .with_cookies(removal.into_iter().collect())
             .into_step(request, None)
+    }
+
+    /// Counts a call to the API. A refusal if the budget has none left, not even for a sign-in.
+    fn no_call_left(&self, consumer: &Consumer, host: &mut Host<'_>) -> Option<Refusal> {
+        let taken = consumer
+            .budget
+            .take(Priority::SignIn, host.now, host.shared);
+        taken.err().map(|spent| Refusal::new(Reason::from(spent)))
+    }
+
+    fn no_identity(
+        &self,
+        what: &str,
+        error: &InvalidAnswer,
+        consumer: &Consumer,
+        host: &mut Host<'_>,
+    ) -> Refusal {
+        if let InvalidAnswer::RateLimited(after) = error {
+            consumer.budget.pause(*after, host.now, host.shared);
+        }
+        Refusal::no_identity(what, error)
     }
 
     fn complete(
@@ -153,30 +186,41 @@ impl Gate {
             .issue(identity, &granted.grant, &cookies, host.now, host.random);
         let Issued {
             session_id,
-            cookies: mut set,
+            cookies: set,
         } = match issued {
             Ok(issued) => issued,
             Err(error) => {
-                let reason = match error {
-                    NotIssued::NoRandomness => Reason::NoRandomness,
-                    NotIssued::TooLarge => Reason::TokensTooLarge,
-                };
-                return self.refuse_login(Refusal::new(reason), request, login, host);
+                let refusal = Refusal::new(Reason::from(error));
+                return self.refuse_login(refusal, request, login, host);
             }
-        };
-        let ring = self.sessions.ring();
-        set.extend(PendingLogins::new(ring, host.now).remove(&cookies, &login.state));
-        let returns = Returns::read(ring, &cookies);
-        set.extend(returns.count(ring, host.now, host.random).ok());
-        // The path was visible ASCII when it was sealed.
-        let url = format!("{}{}", self.config.public.origin, login.return_to);
-        let Ok(location) = HeaderValue::try_from(url) else {
-            return self.refuse_login(Refusal::new(Reason::BadRequest), request, login, host);
         };
         let event = Event {
             account_id: Some(account_id),
             session: Some(session_id),
             ..Event::new(EventKind::SignedIn).of(request)
+        };
+        self.arrive(request, login, set, event, host)
+    }
+
+    /// Sends a browser to the page that it wanted, with new cookies and without the login. It is
+    /// counted, since what the browser got may not come back.
+    pub(super) fn arrive(
+        &self,
+        request: &Request,
+        login: &PendingLogin,
+        mut set: Vec<SetCookie>,
+        event: Event,
+        host: &mut Host<'_>,
+    ) -> Step {
+        let cookies = Cookies::read(&request.headers);
+        let ring = self.sessions.ring();
+        set.extend(PendingLogins::new(ring, host.now).remove(&cookies, &login.state));
+        let returns = Returns::read(ring, &cookies, event.consumer.as_deref());
+        set.extend(returns.count(ring, host.now, host.random).ok());
+        // The path was visible ASCII when it was sealed.
+        let url = format!("{}{}", self.config.public.origin, login.return_to);
+        let Ok(location) = HeaderValue::try_from(url) else {
+            return self.refuse_login(Refusal::new(Reason::BadRequest), request, login, host);
         };
         Step::Respond(Response::found(location).with_cookies(&set), event)
     }
@@ -187,6 +231,7 @@ impl Exchange {
         let Self {
             request,
             login,
+            consumer,
             awaiting,
         } = self;
         let bitbucket = &gate.config.bitbucket;
@@ -198,7 +243,10 @@ impl Exchange {
                     Ok(granted) => granted,
                     Err(error) => return refuse(Refusal::no_token(&error), host),
                 };
-                if let Some(refusal) = missing_scopes(&gate, &granted) {
+                if let Some(refusal) = missing_scopes(&consumer, &granted) {
+                    return refuse(refusal, host);
+                }
+                if let Some(refusal) = gate.no_call_left(&consumer, host) {
                     return refuse(refusal, host);
                 }
                 let call = user_call(&bitbucket.api, &granted.grant.access_token);
@@ -207,8 +255,15 @@ impl Exchange {
             Awaiting::User(granted) => {
                 let account = match read_user(reply) {
                     Ok(account) => account,
-                    Err(error) => return refuse(Refusal::no_identity("user", &error), host),
+                    Err(error) => {
+                        return refuse(gate.no_identity("user", &error, &consumer, host), host);
+                    }
                 };
+                if let Some(second) = &login.second {
+                    let got = (&granted, &account);
+                    let login = (&login, second);
+                    return gate.complete_second(&request, login, &consumer, got, host);
+                }
                 if !granted
                     .scopes
                     .as_ref()
@@ -218,13 +273,21 @@ impl Exchange {
                     let identity = account.with_email(None);
                     return gate.complete(&request, &login, &granted, identity, host);
                 }
+                if let Some(refusal) = gate.no_call_left(&consumer, host) {
+                    return refuse(refusal, host);
+                }
                 let call = emails_call(&bitbucket.api, &granted.grant.access_token);
                 (call, Awaiting::Emails(granted, account))
             }
             Awaiting::Emails(granted, account) => {
                 let email = match read_emails(reply) {
                     Ok(email) => email,
-                    Err(error) => return refuse(Refusal::no_identity("user/emails", &error), host),
+                    Err(error) => {
+                        return refuse(
+                            gate.no_identity("user/emails", &error, &consumer, host),
+                            host,
+                        );
+                    }
                 };
                 let identity = account.with_email(email);
                 return gate.complete(&request, &login, &granted, identity, host);
@@ -233,6 +296,7 @@ impl Exchange {
         let exchange = Box::new(Self {
             request,
             login,
+            consumer,
             awaiting,
         });
         Step::Call(
@@ -246,15 +310,18 @@ impl Exchange {
 }
 
 /// The token must be good for what the configuration says is ticked on the consumer.
-fn missing_scopes(gate: &Gate, granted: &Granted) -> Option<Refusal> {
-    let wanted = &gate.config.bitbucket.scopes;
-    let missing = granted.scopes.as_ref()?.missing(wanted);
+fn missing_scopes(consumer: &Consumer, granted: &Granted) -> Option<Refusal> {
+    let missing = granted.scopes.as_ref()?.missing(&consumer.scopes);
     if missing.is_empty() {
         return None;
     }
     let names = missing.join(", ");
     let detail = format!("expected the configured scopes, but found none of {names}");
-    let hint = format!("On its OAuth consumer at Bitbucket this is not ticked: {names}.");
+    let which = match consumer.name() {
+        None => "its OAuth consumer".to_owned(),
+        Some(name) => format!("its OAuth consumer \"{name}\""),
+    };
+    let hint = format!("On {which} at Bitbucket this is not ticked: {names}.");
     Some(
         Refusal::new(Reason::MissingScope)
             .with_detail(detail)
@@ -264,9 +331,15 @@ fn missing_scopes(gate: &Gate, granted: &Granted) -> Option<Refusal> {
 
 /// The error of the authorization response (RFC 6749 section 4.1.2.1). A stranger can write
 /// anything there, so only words that the RFC knows are told apart, and none is shown.
-fn refused_by_provider(error: &str) -> Refusal {
+fn refused_by_provider(error: &str, second: Option<&SecondSignIn>) -> Refusal {
     match error {
-        "access_denied" => Refusal::new(Reason::AccessDenied),
+        "access_denied" => match second {
+            None => Refusal::new(Reason::AccessDenied),
+            Some(_) => Refusal::new(Reason::AccessDenied).with_hint(
+                "You are still signed in, but the page that you wanted needs this permission."
+                    .to_owned(),
+            ),
+        },
         "server_error" | "temporarily_unavailable" => Refusal::new(Reason::BitbucketUnavailable),
         "invalid_request"
         | "invalid_scope"

@@ -26,12 +26,18 @@ pub enum EventKind {
     LoginStarted,
     /// Somebody asked who they are.
     Asked,
+    /// Rights or groups were looked up.
+    LookedUp,
+    /// Rights or groups could not be looked up.
+    NotLookedUp,
     /// A session could not be renewed.
     NotRenewed,
     /// The request was refused.
     Refused,
     /// A session was renewed.
     Renewed,
+    /// A rule on trial would have decided like this; the next one did.
+    Shadowed,
     /// Somebody signed in.
     SignedIn,
     /// Somebody signed out.
@@ -45,9 +51,12 @@ impl EventKind {
     pub const ALL: &[Self] = &[
         Self::LoginStarted,
         Self::Asked,
+        Self::LookedUp,
+        Self::NotLookedUp,
         Self::NotRenewed,
         Self::Refused,
         Self::Renewed,
+        Self::Shadowed,
         Self::SignedIn,
         Self::SignedOut,
         Self::Redirected,
@@ -59,9 +68,12 @@ impl EventKind {
         match self {
             Self::LoginStarted => "login_started",
             Self::Asked => "asked",
+            Self::LookedUp => "looked_up",
+            Self::NotLookedUp => "not_looked_up",
             Self::NotRenewed => "not_renewed",
             Self::Refused => "refused",
             Self::Renewed => "renewed",
+            Self::Shadowed => "shadowed",
             Self::SignedIn => "signed_in",
             Self::SignedOut => "signed_out",
             Self::Redirected => "redirected",
@@ -114,6 +126,9 @@ pub struct Event {
     /// The session's id: what `revocations.sessions` takes back. Nobody can sign in with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
+    /// The further consumer that it is about; not there for the main one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consumer: Option<String>,
     /// What was wrong with the cookies of a session that was there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_cookie: Option<SessionCookie>,
@@ -131,6 +146,7 @@ impl Event {
             rule: None,
             account_id: None,
             session: None,
+            consumer: None,
             session_cookie: None,
             request_id: None,
         }
@@ -149,7 +165,8 @@ impl Event {
     #[must_use]
     pub fn level(&self) -> Level {
         match (self.event, self.reason) {
-            (EventKind::Asked, None) => Level::Debug,
+            (EventKind::Asked | EventKind::LookedUp, None) => Level::Debug,
+            (EventKind::Shadowed, _) => Level::Info,
             (_, None) => Level::Info,
             (_, Some(reason)) => reason.level(),
         }

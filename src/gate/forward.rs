@@ -1,8 +1,9 @@
 //! The request as the upstream gets it.
 
+use crate::bitbucket::git_authorization;
 use crate::config::{Config, Fact};
 use crate::gate::client::RequestId;
-use crate::gate::{Gate, Renewal, Watch};
+use crate::gate::{Gate, Job, Renewal, Watch};
 use crate::http::{Cookies, Request, SetCookie};
 use crate::identity::{Identity, Principal};
 use crate::oauth::bearer_authorization;
@@ -21,6 +22,8 @@ pub struct Forward {
     pub response: ResponsePlan,
     /// A renewal to start, whose result the response waits for.
     pub renewal: Option<Box<Renewal>>,
+    /// A lookup to start, for which nothing waits.
+    pub ahead: Option<Job>,
 }
 
 /// What changes about the upstream's response.
@@ -113,24 +116,25 @@ impl Forward {
         config: &Config,
         inject: Inject,
         signed_in: &SignedIn,
+        groups: Option<String>,
         id: Option<RequestId<'_>>,
     ) -> Self {
         self.response.audience = Audience::OnePerson;
-        match inject {
+        let token = &signed_in.grant.access_token;
+        // A token that is no header value was refused when it was read.
+        let authorization = match inject {
             Inject::None => return self,
-            Inject::Identity => {}
-            Inject::Bearer => {
-                // A token that is no header value was refused when it was read.
-                if let Some(value) = bearer_authorization(&signed_in.grant.access_token) {
-                    self.set.push((
-                        "authorization".to_owned(),
-                        value.as_str().as_bytes().to_vec(),
-                    ));
-                }
-            }
+            Inject::Identity => None,
+            Inject::Bearer => bearer_authorization(token),
+            Inject::Git => git_authorization(token),
+        };
+        if let Some(value) = authorization {
+            let value = value.as_str().as_bytes().to_vec();
+            self.set.push(("authorization".to_owned(), value));
         }
         for (name, fact) in config.identity_headers.iter() {
-            if let Some(value) = value_of(fact, &signed_in.session.identity, id) {
+            if let Some(value) = value_of(fact, &signed_in.session.identity, groups.as_deref(), id)
+            {
                 self.remove.retain(|removed| removed != name);
                 self.set.push((name.to_owned(), value));
             }
@@ -140,12 +144,16 @@ impl Forward {
 }
 
 /// `None` leaves the header out: an empty one would be read as a fact.
-fn value_of(fact: Fact, identity: &Identity, id: Option<RequestId<'_>>) -> Option<Vec<u8>> {
+fn value_of(
+    fact: Fact,
+    identity: &Identity,
+    groups: Option<&str>,
+    id: Option<RequestId<'_>>,
+) -> Option<Vec<u8>> {
     let text = match fact {
         Fact::AccountId => Some(identity.account_id.as_str()),
         Fact::Email => identity.email.as_deref(),
-        // Nobody knows groups yet.
-        Fact::Groups => None,
+        Fact::Groups => groups,
         Fact::Nickname => return identity.nickname.as_deref().map(printable),
         Fact::Principal => Some(Principal::Person.as_str()),
         Fact::RequestId => id.map(|id| id.as_str()),

@@ -8,7 +8,7 @@ use crate::gate::{Event, EventKind, Gate, PREFIX, Reason, Step, may_be_ours};
 use crate::host::Host;
 use crate::http::{Cookies, HeaderValue, Request, RequestTarget, Response};
 use crate::oauth::{AuthorizationRequest, CodeVerifier, State};
-use crate::session::{PendingLogin, PendingLogins, Returns, SESSION_COOKIE};
+use crate::session::{PendingLogin, PendingLogins, Returns, SESSION_COOKIE, SecondSignIn};
 
 impl Gate {
     /// The registered redirect URI.
@@ -16,12 +16,10 @@ impl Gate {
         format!("{}{PREFIX}/callback", self.config.public.origin)
     }
 
-    /// The address that signs a browser in and then opens `rd`.
-    pub(super) fn login_url(&self, rd: &str) -> String {
-        let query = form_urlencoded::Serializer::new(String::new())
-            .append_pair("rd", rd)
-            .finish();
-        format!("{}{PREFIX}/login?{query}", self.config.public.origin)
+    /// The address that signs a browser in, for `consumer` if that is not the main one, and then
+    /// opens `rd`.
+    pub(super) fn login_url(&self, rd: &str, consumer: Option<&str>) -> String {
+        format!("{}{}", self.config.public.origin, login_path(rd, consumer))
     }
 
     /// Asks somebody without a session to sign in: a browser is sent to Bitbucket, and everybody
@@ -33,7 +31,8 @@ impl Gate {
         reason: Reason,
         host: &mut Host<'_>,
     ) -> Step {
-        let mut step = self.ask_to_sign_in(request, cookies, reason, host);
+        let return_to = return_to(&request.target);
+        let mut step = self.ask_to_sign_in(request, cookies, return_to, (reason, None), host);
         if let Step::Respond(_, event) = &mut step
             && reason == Reason::NoSession
             && cookies.contains(SESSION_COOKIE)
@@ -43,20 +42,42 @@ impl Gate {
         step
     }
 
+    /// The same for the grant of a further consumer.
+    pub(super) fn ask_for_grant(
+        &self,
+        request: &Request,
+        cookies: &Cookies<'_>,
+        second: SecondSignIn,
+        host: &mut Host<'_>,
+    ) -> Step {
+        let return_to = return_to(&request.target);
+        let why = (Reason::NoGrant, Some(second));
+        self.ask_to_sign_in(request, cookies, return_to, why, host)
+    }
+
     fn ask_to_sign_in(
         &self,
         request: &Request,
         cookies: &Cookies<'_>,
-        reason: Reason,
+        return_to: &str,
+        (reason, second): (Reason, Option<SecondSignIn>),
         host: &mut Host<'_>,
     ) -> Step {
-        let return_to = return_to(&request.target);
+        let consumer = second.as_ref().map(|second| second.consumer.as_str());
         if Asker::from(request).client == Client::Navigation {
-            let returns = Returns::read(self.sessions.ring(), cookies);
+            let returns = Returns::read(self.sessions.ring(), cookies, consumer);
             if returns.are_a_loop() {
-                return looped(request, cookies, return_to);
+                let named = consumer.and_then(|name| self.consumers.named(name));
+                let (what, cookie) = match named {
+                    None => ("session", SESSION_COOKIE),
+                    Some(named) => ("grant for this page", named.cookies.first()),
+                };
+                let refusal = looped(what, cookies.contains(cookie), return_to)
+                    .with_consumer(consumer)
+                    .with_cookies(vec![returns.removal()]);
+                return refusal.into_step(request, None);
             }
-            return self.begin_login(request, cookies, return_to, Some(reason), host);
+            return self.begin_login(request, cookies, return_to, (Some(reason), second), host);
         }
         // Nobody can come back to what was not a page; the site's start is.
         let rd = if request.method == "GET" {
@@ -65,42 +86,62 @@ impl Gate {
             "/"
         };
         Refusal::new(reason)
-            .with_login_url(self.login_url(rd))
+            .with_consumer(consumer)
+            .with_login_url(self.login_url(rd, consumer))
             .into_step(request, None)
     }
 
-    /// `/_bitgate/login?rd=`: signs in although there may be a session.
+    /// `/_bitgate/login?rd=`: signs in although there may be a session; with `consumer=`, for that
+    /// one, which needs a session to add its grant to.
     pub(super) fn on_login(&self, request: &Request, host: &mut Host<'_>) -> Step {
         if !matches!(request.method.as_str(), "GET" | "HEAD") {
             let refusal = Refusal::new(Reason::MethodNotAllowed).with_allow("GET, HEAD");
             return refusal.into_step(request, None);
         }
-        let mut given = form_urlencoded::parse(request.target.query().unwrap_or("").as_bytes())
-            .filter(|(name, _)| name == "rd")
-            .map(|(_, value)| value);
-        let target = match (given.next(), given.next()) {
-            (None, _) => RequestTarget::parse(b"/"),
-            // Only a path on the own origin can be read as a target.
-            (Some(rd), None) => RequestTarget::parse(rd.as_bytes()),
-            (Some(_), Some(_)) => {
-                let detail = "expected rd once, but found it twice".to_owned();
-                return Refusal::new(Reason::BadRequest)
-                    .with_detail(detail)
-                    .into_step(request, None);
-            }
+        let bad = |detail: String| {
+            let refusal = Refusal::new(Reason::BadRequest).with_detail(detail);
+            refusal.into_step(request, None)
         };
+        let (rd, consumer) = match (parameter(request, "rd"), parameter(request, "consumer")) {
+            (Ok(rd), Ok(consumer)) => (rd, consumer),
+            (Err(detail), _) | (_, Err(detail)) => return bad(detail),
+        };
+        // Only a path on the own origin can be read as a target.
+        let target = RequestTarget::parse(rd.as_deref().unwrap_or("/").as_bytes());
         let target = match target {
             Ok(target) => target,
-            Err(error) => {
-                let refusal = Refusal::new(Reason::BadRequest).with_detail(format!("rd: {error}"));
-                return refusal.into_step(request, None);
-            }
+            Err(error) => return bad(format!("rd: {error}")),
         };
+        let is_unknown = |name: &str| self.consumers.named(name).is_none();
+        if consumer.as_deref().is_some_and(is_unknown) {
+            return bad("expected the name of a consumer, but found another".to_owned());
+        }
         let cookies = Cookies::read(&request.headers);
         if Asker::from(request).client != Client::Navigation {
             return Refusal::new(Reason::NoSession).into_step(request, None);
         }
-        self.begin_login(request, &cookies, return_to(&target), None, host)
+        let rd = return_to(&target);
+        let Some(consumer) = consumer else {
+            return self.begin_login(request, &cookies, rd, (None, None), host);
+        };
+        match self.session(&cookies, host) {
+            Ok(signed_in) => {
+                let session_id = signed_in.session.id.clone();
+                let second = Some(SecondSignIn {
+                    consumer,
+                    session_id,
+                });
+                self.begin_login(request, &cookies, rd, (None, second), host)
+            }
+            // First the one, and then back to here.
+            Err(absence) => {
+                let here = login_path(rd, Some(&consumer));
+                let fits = here.len() <= PendingLogin::MAX_RETURN_BYTES;
+                let return_to = if fits { here.as_str() } else { rd };
+                let why = (Reason::from(absence), None);
+                self.ask_to_sign_in(request, &cookies, return_to, why, host)
+            }
+        }
     }
 
     fn begin_login(
@@ -108,9 +149,12 @@ impl Gate {
         request: &Request,
         cookies: &Cookies<'_>,
         return_to: &str,
-        reason: Option<Reason>,
+        (reason, second): (Option<Reason>, Option<SecondSignIn>),
         host: &mut Host<'_>,
     ) -> Step {
+        let Some(consumer) = self.consumers.of(second.as_ref()) else {
+            return Refusal::new(Reason::BadRequest).into_step(request, None);
+        };
         let no_randomness = || Refusal::new(Reason::NoRandomness).into_step(request, None);
         let (Ok(state), Ok(code_verifier)) = (
             State::generate(host.random),
@@ -123,6 +167,7 @@ impl Gate {
             code_verifier,
             return_to: return_to.to_owned(),
             begun_at: host.now,
+            second,
         };
         let pending = PendingLogins::new(self.sessions.ring(), host.now);
         let Ok(set) = pending.add(cookies, &login, host.random) else {
@@ -130,7 +175,7 @@ impl Gate {
         };
         let url = AuthorizationRequest {
             endpoint: &format!("{}{AUTHORIZE_PATH}", self.config.bitbucket.web.origin()),
-            client_id: &self.config.bitbucket.client.id,
+            client_id: &consumer.client.id,
             redirect_uri: &self.redirect_uri(),
             state: &login.state,
             code_verifier: &login.code_verifier,
@@ -146,29 +191,51 @@ impl Gate {
         }
         let event = Event {
             reason,
+            consumer: consumer.name().map(str::to_owned),
             ..Event::new(EventKind::LoginStarted).of(request)
         };
         Step::Respond(response, event)
     }
 }
 
-/// Signing in worked several times, and each time the browser came back without a session.
-fn looped(request: &Request, cookies: &Cookies<'_>, return_to: &str) -> Step {
-    let hint = match cookies.contains(SESSION_COOKIE) {
-        true => {
-            "The browser sends the session, but it cannot be read here. The people who run this site need \
+/// Path and query of [`Gate::login_url`].
+fn login_path(rd: &str, consumer: Option<&str>) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("rd", rd);
+    if let Some(consumer) = consumer {
+        query.append_pair("consumer", consumer);
+    }
+    format!("{PREFIX}/login?{}", query.finish())
+}
+
+/// A parameter of the query, which may be there once.
+fn parameter(request: &Request, wanted: &str) -> Result<Option<String>, String> {
+    let query = request.target.query().unwrap_or("");
+    let mut given = form_urlencoded::parse(query.as_bytes())
+        .filter(|(name, _)| name == wanted)
+        .map(|(_, value)| value.into_owned());
+    match (given.next(), given.next()) {
+        (value, None) => Ok(value),
+        (_, Some(_)) => Err(format!("expected {wanted} once, but found it twice")),
+    }
+}
+
+/// Signing in worked several times, and each time the browser came back without what it got, or
+/// with something that cannot be read.
+fn looped(what: &str, is_sent: bool, return_to: &str) -> Refusal {
+    let hint = match is_sent {
+        true => format!(
+            "The browser sends the {what}, but it cannot be read here. The people who run this site need \
              to check that all its instances have the same session keys and the right time."
-        }
-        false => {
-            "The browser does not send the session back. Cookies may be blocked, or something between \
+        ),
+        false => format!(
+            "The browser does not send the {what} back. Cookies may be blocked, or something between \
              you and this site drops large ones."
-        }
+        ),
     };
     Refusal::new(Reason::LoginLoop)
-        .with_hint(hint.to_owned())
+        .with_hint(hint)
         .with_retry(return_to)
-        .with_cookies(vec![Returns::removal()])
-        .into_step(request, None)
 }
 
 /// Where to go on after a login: the target itself, its path if that is too long to carry, and the

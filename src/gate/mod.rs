@@ -1,37 +1,55 @@
 //! The flow: what happens to a request. Read [`Gate::on_request`] first.
 
+mod access;
 mod callback;
 mod client;
+mod consumer;
 mod event;
+mod facts;
 mod forward;
+mod identity_token;
 mod intent;
+mod job;
 mod login;
 mod logout;
+mod lookup;
 mod page;
+mod protected;
 mod reason;
 mod refusal;
 mod renewal;
+mod second;
+mod shadow;
 mod status;
 mod step;
+mod waiting;
 mod whoami;
 
 pub use event::{Event, EventKind, Level, SessionCookie};
 pub use forward::{Audience, Forward, ResponsePlan};
+pub use job::{Job, Progress};
+pub use lookup::Lookup;
 pub use reason::Reason;
-pub use renewal::{Renewal, Waiting, Watch};
+pub use renewal::{Renewal, Watch};
 pub use step::{Pending, Step};
+pub use waiting::Waiting;
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::config::{Config, Problem};
-use crate::gate::client::RequestId;
-use crate::gate::intent::is_intended;
+use crate::gate::access::Patience;
+use crate::gate::consumer::Consumers;
+use crate::gate::protected::Protected;
 use crate::gate::refusal::Refusal;
-use crate::gate::renewal::Current;
+use crate::gate::shadow::Trial;
 use crate::host::Host;
 use crate::http::{Cookies, Malformed, NEVER, Request, RequestTarget, TargetError, Unreadable};
-use crate::policy::{Allow, Found, Rule};
-use crate::session::{Absence, Circuit, KeyRing, Renewals, SessionStore, SignedIn, SignedOut};
+use crate::policy::{Allow, Found, Rule, Shadow};
+use crate::rights::{Budget, Pins, Rights};
+use crate::session::{
+    Absence, Circuit, IdentityTokens, KeyRing, SessionStore, SignedIn, SignedOut,
+};
 use crate::time::UnixTime;
 
 /// Everything below it is ours and never reaches the upstream.
@@ -51,9 +69,17 @@ pub fn unconfigured(received: Result<Request, Unreadable>) -> Step {
 pub struct Gate {
     config: Config,
     sessions: SessionStore,
-    renewals: Renewals,
+    consumers: Consumers,
     signed_out: SignedOut,
+    /// For renewals.
     circuit: Circuit,
+    identity_tokens: RefCell<IdentityTokens>,
+    /// For lookups.
+    api_circuit: Circuit,
+    rights: Rights,
+    pins: Pins,
+    /// Of the bots, by name.
+    budgets: Vec<(String, Budget)>,
 }
 
 impl Gate {
@@ -65,14 +91,26 @@ impl Gate {
         let sessions = SessionStore::new(ring, client_id, config.lifetimes)
             .with_revocations(config.revocations.clone());
         let signed_out = SignedOut::new(&config.public.origin);
-        let renewals = Renewals::new(&config.public.origin, client_id);
-        let circuit = Circuit::new(&config.public.origin);
+        let consumers = Consumers::new(&config);
+        let origin = config.public.origin.as_str();
+        let access = &config.access;
+        let (workspaces, repositories) = (access.workspaces.clone(), access.repositories.clone());
+        let of_bot = |bot: &crate::config::Bot| {
+            let name = format!("bot_{}", bot.name);
+            (bot.name.clone(), Budget::new(origin, &name, bot.api_budget))
+        };
+        let circuit = Circuit::new(origin);
         Some(Rc::new(Self {
+            api_circuit: Circuit::new(&format!("{origin} api")),
+            rights: Rights::new(origin, access.terms),
+            pins: Pins::new(origin, workspaces, repositories),
+            budgets: access.bots.iter().map(of_bot).collect(),
             config,
             sessions,
-            renewals,
+            consumers,
             signed_out,
             circuit,
+            identity_tokens: RefCell::default(),
         }))
     }
 
@@ -136,7 +174,35 @@ impl Gate {
         if may_be_ours(&request.target) {
             return self.on_endpoint(request, host);
         }
-        let (index, rule) = match self.config.policy.find(&request.method, &request.target) {
+        let (mut start, mut noted) = (0, Vec::new());
+        let policy = &self.config.policy;
+        loop {
+            let found = policy.find_from(start, &request.method, &request.target);
+            if let Found::Rule(index, rule) = found
+                && rule.shadow == Shadow::Logs
+            {
+                let patience = Patience::of(waited_until, host.now);
+                match self.try_out((index, rule), &request, patience, host) {
+                    Trial::Event(event) => noted.push(event),
+                    Trial::Waits(wait) => return self.wait(request, wait, waited_until, host),
+                }
+                start = index.saturating_add(1);
+                continue;
+            }
+            let step = self.act_on(found, request, waited_until, host);
+            return step.noting(noted);
+        }
+    }
+
+    /// Does what the rule says that decides.
+    fn act_on(
+        self: &Rc<Self>,
+        found: Found<'_>,
+        request: Request,
+        waited_until: Option<UnixTime>,
+        host: &mut Host<'_>,
+    ) -> Step {
+        let (index, rule) = match found {
             Found::Rule(index, rule) => (index, rule),
             Found::Nothing => return self.refuse(&request, None, Reason::NoRule),
             Found::Ambiguous(error) => {
@@ -154,51 +220,14 @@ impl Gate {
                 Step::Forward(self.forward(&request, &Cookies::read(&request.headers)))
             }
             Allow::Nobody => self.refuse(&request, Some((index, rule)), Reason::Forbidden),
-            Allow::SignedIn => match self.on_protected(&request, (index, rule), host) {
-                Protected::Decided(step) => step,
-                Protected::Waits(renewal) => self.wait(request, renewal, waited_until, host),
-            },
-        }
-    }
-
-    fn on_protected(
-        self: &Rc<Self>,
-        request: &Request,
-        (index, rule): (usize, &Rule),
-        host: &mut Host<'_>,
-    ) -> Protected {
-        let named = Some((index, rule));
-        if !self.config.public.is_authority(&request.authority) {
-            return Protected::Decided(self.refuse(request, named, Reason::WrongHost));
-        }
-        let cookies = Cookies::read(&request.headers);
-        let signed_in = match self.session(&cookies, host) {
-            Ok(signed_in) => signed_in,
-            Err(absence) => {
-                let reason = Reason::from(absence);
-                return Protected::Decided(self.challenge(request, &cookies, reason, host));
+            Allow::SignedIn | Allow::When(_) => {
+                let patience = Patience::of(waited_until, host.now);
+                match self.on_protected(&request, (index, rule), patience, host) {
+                    Protected::Decided(step) => step,
+                    Protected::Waits(wait) => self.wait(request, wait, waited_until, host),
+                }
             }
-        };
-        if !is_intended(request, &self.config.public.origin, &rule.origins) {
-            return Protected::Decided(self.refuse(request, named, Reason::CrossSite));
         }
-        let slid = self.sessions.slide(&signed_in, host.now, host.random);
-        let step = match self.current(signed_in, &cookies, host) {
-            Current::Good(signed_in, set, watch, renewal) => {
-                let forward = self.forward(request, &cookies);
-                let id = RequestId::of(&request.headers);
-                let mut forward = forward.for_person(&self.config, rule.inject, &signed_in, id);
-                forward.response.cookies.extend(slid);
-                forward.response.cookies.extend(set);
-                forward.response.watch = watch;
-                forward.renewal = renewal;
-                Step::Forward(forward)
-            }
-            Current::Later(renewal) => return Protected::Waits(renewal),
-            Current::Over => self.challenge(request, &cookies, Reason::GrantRefused, host),
-            Current::Unknown => self.unknown(request, named),
-        };
-        Protected::Decided(step)
     }
 
     fn on_endpoint(self: &Rc<Self>, request: Request, host: &mut Host<'_>) -> Step {
@@ -208,6 +237,9 @@ impl Gate {
         let endpoint = request.target.path().strip_prefix(PREFIX);
         if endpoint == Some("/status") {
             return self.on_status(&request, host);
+        }
+        if endpoint == Some("/keys") {
+            return self.on_keys(&request);
         }
         if !self.config.public.is_authority(&request.authority) {
             return self.refuse(&request, None, Reason::WrongHost);
@@ -239,13 +271,6 @@ impl Gate {
     fn refuse(&self, request: &Request, rule: Option<(usize, &Rule)>, reason: Reason) -> Step {
         Refusal::new(reason).into_step(request, rule)
     }
-}
-
-/// What becomes of a request that needs a session.
-enum Protected {
-    Decided(Step),
-    /// It has to wait for a renewal, and has to start it if there is one.
-    Waits(Option<Box<Renewal>>),
 }
 
 /// Whether the target is below our prefix, in any reading of it.

@@ -44,6 +44,8 @@ pub(super) enum Action<'a> {
     SignOut,
     /// A link to a path on the own origin.
     TryAgain(&'a str),
+    /// The same, and a link to the page that asks whether to sign out.
+    TryAgainOrSignOut(&'a str),
 }
 
 impl Page<'_> {
@@ -91,6 +93,11 @@ impl fmt::Display for Action<'_> {
                 "<form method=\"post\" action=\"{PREFIX}/logout\"><button>Sign out</button></form>"
             ),
             Self::TryAgain(path) => write!(f, "<p><a href=\"{}\">Try again</a></p>", escape(path)),
+            Self::TryAgainOrSignOut(path) => write!(
+                f,
+                "<p><a href=\"{}\">Try again</a> <a href=\"{PREFIX}/logout\">Sign out</a></p>",
+                escape(path)
+            ),
         }
     }
 }

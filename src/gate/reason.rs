@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use crate::gate::Level;
-use crate::session::Absence;
+use crate::session::{Absence, NotIssued};
 
 /// What is fixed about one reason.
 struct Facts {
@@ -48,9 +48,19 @@ reasons! {
     /// The person said no at Bitbucket.
     AccessDenied: "access_denied", 403, Info, "You said no",
         "You did not let this site see who you are, so it cannot let you in.";
+    /// The person is somebody else at Bitbucket than here.
+    AccountMismatch: "account_mismatch", 403, Info, "You are somebody else at Bitbucket",
+        "At Bitbucket you are signed in with another account than here. Sign in there with the one that you use \
+         here and try again, or sign out here.";
+    /// The account is none of those that the rule lists.
+    AccountNotListed: "account_not_listed", 403, Info, "This page is not for your account",
+        "It is for some accounts only, and yours is none of them.";
     /// Bitbucket does not say that the token belongs to an active person.
     AccountRefused: "account_refused", 403, Warn, "Bitbucket does not vouch for this account",
         "Signing in needs an active personal account at Bitbucket.";
+    /// The budget for calls of this hour is used.
+    ApiBudgetExhausted: "api_budget_exhausted", 503, Warn, "Bitbucket was asked too often",
+        "This site may not ask Bitbucket more often in this hour. Please try again in a few minutes.";
     /// The request cannot be judged.
     BadRequest: "bad_request", 400, Info, "This address cannot be understood",
         "It could mean two different things. Please check the address.";
@@ -60,14 +70,14 @@ reasons! {
     /// Bitbucket sent the browser back with an error.
     BitbucketRefused: "bitbucket_refused", 502, Warn, "Bitbucket refused this site",
         "The people who run this site need to look at its OAuth consumer at Bitbucket.";
+    /// Bitbucket did not answer in time.
+    BitbucketTimeout: "bitbucket_timeout", 504, Warn, "Bitbucket did not answer in time",
+        "Nothing is wrong with your account. Please try again in a minute.";
     /// Bitbucket answers that it cannot answer.
     BitbucketUnavailable: "bitbucket_unavailable", 503, Warn, "Bitbucket is not available",
         "Nothing is wrong with your account. Please try again in a minute.";
     /// Bitbucket did not answer at all.
     BitbucketUnreachable: "bitbucket_unreachable", 503, Warn, "Bitbucket cannot be reached",
-        "Nothing is wrong with your account. Please try again in a minute.";
-    /// Bitbucket did not answer in time.
-    BitbucketTimeout: "bitbucket_timeout", 504, Warn, "Bitbucket did not answer in time",
         "Nothing is wrong with your account. Please try again in a minute.";
     /// Bitbucket does not accept our client credentials.
     ClientRefused: "client_refused", 502, Warn, "Bitbucket does not know this site",
@@ -78,12 +88,21 @@ reasons! {
     /// Another site made the browser send this request.
     CrossSite: "cross_site", 403, Warn, "This request comes from another site",
         "A page of another site tried to do something here in your name. Nothing was done.";
+    /// No confirmed primary address at a domain that the rule names.
+    EmailNotAllowed: "email_not_allowed", 403, Info, "This page is not for your e-mail address",
+        "It is for people whose confirmed primary address at Bitbucket has a certain domain.";
     /// A rule lets nobody through.
     Forbidden: "forbidden", 403, Info, "This page is closed",
         "Nobody may open it.";
     /// Bitbucket does not renew the tokens of the session.
     GrantRefused: "grant_refused", 401, Info, "Your session has ended",
         "Bitbucket does not extend it. Please sign in again.";
+    /// Without the permission on the repository or project.
+    InsufficientPermission: "insufficient_permission", 403, Info, "You lack a permission at Bitbucket",
+        "This page needs more rights to a repository than you have.";
+    /// The token lacks a scope that the rule asks for.
+    InsufficientScope: "insufficient_scope", 403, Info, "This needs another permission",
+        "What this site may do at Bitbucket in your name is not enough for it.";
     /// The callback's query is no authorization response.
     InvalidCallback: "invalid_callback", 400, Warn, "This is not how a sign-in ends",
         "Please go to the page that you wanted and start again.";
@@ -102,8 +121,11 @@ reasons! {
     /// The token has fewer scopes than the configuration names.
     MissingScope: "missing_scope", 403, Warn, "This site lacks a permission at Bitbucket",
         "The people who run this site need to tick it on its OAuth consumer.";
+    /// The session lacks the grant of the consumer that the rule names.
+    NoGrant: "no_grant", 401, Info, "Please sign in once more",
+        "This page needs a permission at Bitbucket that the site has not asked you for yet.";
     /// The host gave no random bytes.
-    NoRandomness: "no_randomness", 503, Warn, "Signing in is not possible now",
+    NoRandomness: "no_randomness", 503, Warn, "This is not possible right now",
         "Please try again in a minute.";
     /// No rule matches.
     NoRule: "no_rule", 403, Info, "This page is closed",
@@ -111,18 +133,36 @@ reasons! {
     /// There is no session.
     NoSession: "no_session", 401, Info, "Please sign in",
         "This page is for people who signed in with Bitbucket.";
+    /// Not a member of the workspace, or without the role.
+    NotAMember: "not_a_member", 403, Info, "You are not a member",
+        "This page is for members of a workspace at Bitbucket that you do not belong to.";
+    /// Several conditions of the rule, none of which holds.
+    NotAllowed: "not_allowed", 403, Info, "You may not open this page",
+        "You do not fulfil the conditions of this page.";
     /// Below our prefix, but none of our endpoints.
     NotFound: "not_found", 404, Info, "There is no such page",
         "Please check the address.";
+    /// Not a member of the group.
+    NotInGroup: "not_in_group", 403, Info, "You are not in the group",
+        "This page is for a group of people that you do not belong to.";
+    /// Bitbucket answered that there were too many calls.
+    RateLimited: "rate_limited", 503, Warn, "Bitbucket asks this site to wait",
+        "Nothing is wrong with your account. Please try again in a minute.";
     /// The token has ended, and Bitbucket could not be asked for the next one.
     RenewalUnavailable: "renewal_unavailable", 503, Warn, "Bitbucket cannot be asked right now",
         "You are still signed in. Please try again in a few seconds.";
+    /// Bitbucket could not be asked what the person may do, and nothing that is young enough is known.
+    RightsUnavailable: "rights_unavailable", 503, Warn, "Bitbucket cannot be asked right now",
+        "Nobody can say at this time what you may do here. Please try again in a minute.";
     /// There was a session.
     SessionExpired: "session_expired", 401, Info, "Your session has ended",
         "Please sign in again.";
     /// The session was signed out, or taken back by the configuration.
     SessionRevoked: "session_revoked", 401, Info, "Your session was ended",
         "Please sign in again.";
+    /// A slug that belongs to another workspace or repository than it did.
+    SlugReused: "slug_reused", 403, Warn, "This name belongs to somebody else now",
+        "A workspace or repository of this name was known here before, and this is another one.";
     /// The callback belongs to no login that this browser began.
     StateMismatch: "state_mismatch", 400, Warn, "This sign-in was not started here",
         "It was started in another browser, is already complete, or cookies are blocked. \
@@ -139,6 +179,9 @@ reasons! {
     /// A request for another host than the one of the site.
     WrongHost: "wrong_host", 421, Info, "This is not the address of this site",
         "Please use the site's own address.";
+    /// Another kind of principal than the rule asks for.
+    WrongPrincipal: "wrong_principal", 403, Info, "This is not for you",
+        "This page is for another kind of user, such as programs.";
 }
 
 impl Reason {
@@ -179,6 +222,15 @@ impl From<Absence> for Reason {
             Absence::Expired => Self::SessionExpired,
             Absence::Missing => Self::NoSession,
             Absence::Revoked => Self::SessionRevoked,
+        }
+    }
+}
+
+impl From<NotIssued> for Reason {
+    fn from(error: NotIssued) -> Self {
+        match error {
+            NotIssued::NoRandomness => Self::NoRandomness,
+            NotIssued::TooLarge => Self::TokensTooLarge,
         }
     }
 }

@@ -20,6 +20,8 @@ pub(super) struct Refusal {
     /// Path and query on the own origin for trying again.
     retry: Option<String>,
     login_url: Option<String>,
+    /// The further consumer that it is about.
+    consumer: Option<String>,
     allow: Option<&'static str>,
     cookies: Vec<SetCookie>,
 }
@@ -32,6 +34,7 @@ impl Refusal {
             hint: None,
             retry: None,
             login_url: None,
+            consumer: None,
             allow: None,
             cookies: Vec::new(),
         }
@@ -60,8 +63,10 @@ impl Refusal {
 
     pub(super) fn no_identity(what: &str, error: &InvalidAnswer) -> Self {
         let reason = match error {
-            InvalidAnswer::Denied(_) => Reason::AccountRefused,
+            InvalidAnswer::Denied(_) | InvalidAnswer::LacksScope(_) => Reason::AccountRefused,
             InvalidAnswer::Malformed(_) => Reason::BitbucketInvalidAnswer,
+            InvalidAnswer::NotFound => unavailable(404),
+            InvalidAnswer::RateLimited(_) => unavailable(429),
             InvalidAnswer::Unavailable(status) => unavailable(*status),
             InvalidAnswer::NoAnswer(reply) => no_answer(reply),
         };
@@ -92,6 +97,13 @@ impl Refusal {
     pub(super) fn with_login_url(self, url: String) -> Self {
         Self {
             login_url: Some(url),
+            ..self
+        }
+    }
+
+    pub(super) fn with_consumer(self, name: Option<&str>) -> Self {
+        Self {
+            consumer: name.map(str::to_owned),
             ..self
         }
     }
@@ -152,6 +164,7 @@ impl Refusal {
             reason: Some(reason),
             detail: self.detail,
             rule: rule.map(|(index, rule)| rule.label(index)),
+            consumer: self.consumer,
             request_id: request_id.map(|id| id.as_str().to_owned()),
             ..Event::new(EventKind::Refused)
         };
@@ -163,7 +176,13 @@ impl Refusal {
             title: self.reason.title(),
             text: self.reason.text(),
             hint: self.hint.as_deref(),
-            action: self.retry.as_deref().map(Action::TryAgain),
+            action: self.retry.as_deref().map(|path| {
+                if self.reason == Reason::AccountMismatch {
+                    Action::TryAgainOrSignOut(path)
+                } else {
+                    Action::TryAgain(path)
+                }
+            }),
             reason: Some(self.reason),
             request_id,
         }
@@ -251,7 +270,9 @@ mod tests {
     fn answer(reason: Reason, accept: &str) -> (Response, Event) {
         match Refusal::new(reason).into_step(&asker(accept), None) {
             Step::Respond(response, event) => (response, event),
-            Step::Call(..) | Step::Forward(_) | Step::Wait(..) => panic!("expected an answer"),
+            Step::Call(..) | Step::Forward(_) | Step::Noted(..) | Step::Wait(..) => {
+                panic!("expected an answer")
+            }
         }
     }
 

@@ -9,13 +9,13 @@ use std::fmt;
 use std::rc::Rc;
 
 use crate::bitbucket::{Granted, token_call};
+use crate::gate::consumer::Consumer;
 use crate::gate::refusal::Refusal;
-use crate::gate::{Event, EventKind, Gate, Reason, Step};
+use crate::gate::{Event, EventKind, Gate, Reason};
 use crate::host::Host;
-use crate::http::{Call, Cookies, Reply, Request, SetCookie};
+use crate::http::{Call, Cookies, Reply, SetCookie};
 use crate::oauth::{InvalidTokenResponse, RefreshToken, TokenRequest};
-use crate::policy::Rule;
-use crate::session::{Failure, Lease, SessionStore, SignedIn, SignedOut, Standing};
+use crate::session::{Failure, Lease, Present, SecondSignIn, SignedIn, SignedOut, Standing};
 use crate::time::{Seconds, UnixTime};
 
 /// How much longer than the call a lease lives: for the way there and back.
@@ -24,10 +24,13 @@ const MARGIN: Seconds = Seconds(3);
 /// A call that uses a refresh token. Its answer must not be lost, so it belongs to nobody's request.
 pub struct Renewal {
     gate: Rc<Gate>,
+    consumer: Rc<Consumer>,
     lease: Lease,
     session_id: String,
     account_id: String,
     refresh_token: RefreshToken,
+    /// What the old token may.
+    scopes: Option<String>,
     call: Call,
     /// The life of the next token is counted from here: when its answer arrives it is younger.
     asked_at: UnixTime,
@@ -36,117 +39,147 @@ pub struct Renewal {
 /// A request whose session is being renewed, at the time of its response.
 #[derive(Clone, Debug)]
 pub struct Watch {
+    consumer: Rc<Consumer>,
     session_id: String,
     session_ends_at: UnixTime,
     grant_ends_at: UnixTime,
-    present: Vec<&'static str>,
+    present: Present,
 }
 
-/// A request that waits, since the token has ended and somebody renews it.
-#[derive(Debug)]
-pub struct Waiting {
-    gate: Rc<Gate>,
-    request: Request,
-    until: UnixTime,
-}
-
-/// What a request can go on with.
-pub(super) enum Current {
-    /// This grant; what the response has to bring; and whoever renews it.
-    Good(
-        Rc<SignedIn>,
-        Vec<SetCookie>,
-        Option<Watch>,
-        Option<Box<Renewal>>,
-    ),
-    /// Nothing yet: somebody is at it, or this renewal has to be made first.
+/// Why a request cannot go on with its grants.
+pub(super) enum Halt {
+    /// Not yet: somebody renews one, or this renewal has to be made first.
     Later(Option<Box<Renewal>>),
+    /// The session has no grant of the consumer that the rule names, or none that can be renewed.
+    NoGrant(SecondSignIn),
     /// Bitbucket does not renew it.
     Over,
     /// Bitbucket could not be asked.
     Unknown,
 }
 
+/// The grants that a request goes on with.
+pub(super) struct Good {
+    /// The session, with the grant of the main sign-in.
+    pub(super) signed_in: Rc<SignedIn>,
+    /// The same session with the grant of the consumer that the rule names.
+    pub(super) named: Option<Rc<SignedIn>>,
+    /// What the response has to bring.
+    pub(super) cookies: Vec<SetCookie>,
+    /// What it brings as well, if that is there by then.
+    pub(super) watch: Option<Watch>,
+    /// The renewal to start.
+    pub(super) renewal: Option<Box<Renewal>>,
+}
+
+impl Good {
+    /// A grant to which nothing is done.
+    pub(super) fn unchanged(signed_in: Rc<SignedIn>) -> Self {
+        Self {
+            signed_in,
+            named: None,
+            cookies: Vec::new(),
+            watch: None,
+            renewal: None,
+        }
+    }
+
+    /// Whether nobody renews it now.
+    pub(super) fn is_settled(&self) -> bool {
+        self.watch.is_none() && self.renewal.is_none()
+    }
+
+    /// The session with the grant whose token the service gets.
+    pub(super) fn injected(&self) -> &SignedIn {
+        self.named.as_ref().unwrap_or(&self.signed_in)
+    }
+}
+
 impl Gate {
-    /// The grant that `signed_in` has by now. A warm request has a fresh one, and touches nothing.
+    /// The grant of `consumer` that `signed_in` has by now. A warm request has a fresh one, and
+    /// touches nothing.
     pub(super) fn current(
         self: &Rc<Self>,
+        consumer: &Rc<Consumer>,
         signed_in: Rc<SignedIn>,
         cookies: &Cookies<'_>,
         host: &mut Host<'_>,
-    ) -> Current {
-        if host.now < signed_in.renew_at() {
-            return Current::unchanged(signed_in);
-        }
-        let Some(refresh_token) = signed_in.grant.refresh_token.clone() else {
-            return Current::unchanged(signed_in);
+    ) -> Result<Good, Halt> {
+        let is_due = host.now >= signed_in.renew_at();
+        let mut good = Good::unchanged(Rc::clone(&signed_in));
+        let refresh_token = signed_in.grant.refresh_token.as_ref();
+        let Some(refresh_token) = refresh_token.filter(|_| is_due) else {
+            return Ok(good);
         };
         let session = &signed_in.session;
         let ends_at = signed_in.grant.expires_at;
-        let is_good = host.now < ends_at;
         let watch = Watch {
+            consumer: Rc::clone(consumer),
             session_id: session.id.clone(),
             session_ends_at: session.expires_at,
             grant_ends_at: ends_at,
-            present: SessionStore::grant_names(cookies),
+            present: consumer.cookies.present(cookies),
         };
+        let renewals = &consumer.renewals;
         // The cookie that a request came with decides whether it needs a new one.
-        match self
-            .renewals
-            .look(&session.id, ends_at, host.now, host.shared)
-        {
+        let halt = match renewals.look(&session.id, ends_at, host.now, host.shared) {
             Standing::Renewed(sealed) => {
-                let next = self.sessions.follow(&signed_in, &sealed);
-                match next.filter(|next| host.now < next.grant.expires_at) {
-                    Some(next) => {
-                        let cookies = watch.cookies(&sealed, host.now);
-                        Current::Good(next, cookies, None, None)
-                    }
-                    // Sealed with a key that this instance does not have, or over as well.
-                    None if is_good => Current::unchanged(signed_in),
-                    None => Current::Over,
+                let next = self.sessions.follow(&signed_in, &consumer.cookies, &sealed);
+                if let Some(next) = next.filter(|next| host.now < next.grant.expires_at) {
+                    good.cookies = watch.cookies(&sealed, host.now);
+                    good.signed_in = next;
+                    return Ok(good);
                 }
+                // Sealed with a key that this instance does not have, or over as well.
+                Halt::Over
             }
-            Standing::Leased if is_good => Current::Good(signed_in, Vec::new(), Some(watch), None),
-            Standing::Leased => Current::Later(None),
-            Standing::Failed { .. } | Standing::Full if is_good => Current::unchanged(signed_in),
-            Standing::Failed { refusals, .. } if refusals >= 2 => Current::Over,
-            Standing::Failed { .. } | Standing::Full => Current::Unknown,
+            Standing::Leased => {
+                good.watch = Some(watch);
+                Halt::Later(None)
+            }
+            Standing::Failed { refusals, .. } if refusals >= 2 => Halt::Over,
+            Standing::Failed { .. } | Standing::Full => Halt::Unknown,
+            Standing::Free(_) if !self.circuit.allows(host.now, host.shared) => Halt::Unknown,
             Standing::Free(spot) => {
-                if !self.circuit.allows(host.now, host.shared) {
-                    return match is_good {
-                        true => Current::unchanged(signed_in),
-                        false => Current::Unknown,
-                    };
-                }
-                let span = self.patience();
-                let lease = self.renewals.lease(spot, &session.id, ends_at, span, host);
-                let renewal = lease
-                    .map(|lease| Box::new(self.renewal(lease, session, refresh_token, host.now)));
-                match is_good {
-                    true => Current::Good(signed_in, Vec::new(), Some(watch), renewal),
-                    false => Current::Later(renewal),
-                }
+                let lease = renewals.lease(spot, &session.id, ends_at, self.patience(), host);
+                let renewal = lease.map(|lease| {
+                    let renewal =
+                        self.renewal(consumer, lease, &signed_in, refresh_token, host.now);
+                    Box::new(renewal)
+                });
+                good.watch = Some(watch);
+                Halt::Later(renewal)
             }
+        };
+        // A token that still works is good for this request, whatever becomes of the next one.
+        if host.now >= ends_at {
+            return Err(halt);
         }
+        if let Halt::Later(renewal) = halt {
+            good.renewal = renewal;
+        }
+        Ok(good)
     }
 
     fn renewal(
         self: &Rc<Self>,
+        consumer: &Rc<Consumer>,
         lease: Lease,
-        session: &crate::session::Session,
-        refresh_token: RefreshToken,
+        signed_in: &SignedIn,
+        refresh_token: &RefreshToken,
         asked_at: UnixTime,
     ) -> Renewal {
-        let bitbucket = &self.config.bitbucket;
-        let request = TokenRequest::RefreshToken(&refresh_token);
+        let request = TokenRequest::RefreshToken(refresh_token);
+        let session = &signed_in.session;
         Renewal {
             gate: Rc::clone(self),
-            call: token_call(&bitbucket.web, &bitbucket.client, &request),
+            call: token_call(&self.config.bitbucket.web, &consumer.client, &request),
+            consumer: Rc::clone(consumer),
             lease,
             session_id: session.id.clone(),
             account_id: session.identity.account_id.clone(),
-            refresh_token,
+            refresh_token: refresh_token.clone(),
+            scopes: signed_in.grant.scopes.clone(),
             asked_at,
         }
     }
@@ -159,7 +192,8 @@ impl Gate {
             return Some(Vec::new());
         }
         let ends_at = watch.grant_ends_at;
-        match self
+        match watch
+            .consumer
             .renewals
             .look(&watch.session_id, ends_at, host.now, host.shared)
         {
@@ -170,60 +204,15 @@ impl Gate {
     }
 
     /// As long as a call may take, there and back: how long a lease lives, and a request waits.
-    fn patience(&self) -> Seconds {
+    pub(super) fn patience(&self) -> Seconds {
         Seconds(self.config.bitbucket.web.timeout.0.saturating_add(MARGIN.0))
-    }
-
-    /// A request whose token has ended waits, as long as a call may take.
-    pub(super) fn wait(
-        self: &Rc<Self>,
-        request: Request,
-        renewal: Option<Box<Renewal>>,
-        until: Option<UnixTime>,
-        host: &Host<'_>,
-    ) -> Step {
-        let until = until.unwrap_or(host.now.plus(self.patience()));
-        let waiting = Box::new(Waiting {
-            gate: Rc::clone(self),
-            request,
-            until,
-        });
-        Step::Wait(renewal, waiting)
-    }
-
-    /// Nobody can say whether the session still lives.
-    pub(super) fn unknown(&self, request: &Request, rule: Option<(usize, &Rule)>) -> Step {
-        Refusal::new(Reason::RenewalUnavailable)
-            .with_retry(request.target.as_str())
-            .into_step(request, rule)
-    }
-}
-
-impl Current {
-    /// The grant that came, and nothing to do about it.
-    fn unchanged(signed_in: Rc<SignedIn>) -> Self {
-        Self::Good(signed_in, Vec::new(), None, None)
     }
 }
 
 impl Watch {
     fn cookies(&self, sealed: &str, now: UnixTime) -> Vec<SetCookie> {
-        SessionStore::grant_cookies(sealed, self.session_ends_at, &self.present, now)
-    }
-}
-
-impl Waiting {
-    /// Looks again: the request goes on, is answered, or waits on.
-    pub fn resume(self, host: &mut Host<'_>) -> Step {
-        if host.now >= self.until {
-            return self.give_up();
-        }
-        self.gate.judge(self.request, Some(self.until), host)
-    }
-
-    /// The answer for a request that waited for too long, or that is one too many.
-    pub fn give_up(self) -> Step {
-        self.gate.unknown(&self.request, None)
+        let max_age = self.session_ends_at.since(now);
+        self.consumer.cookies.set(sealed, max_age, self.present)
     }
 }
 
@@ -234,9 +223,19 @@ impl Renewal {
         &self.call
     }
 
+    /// What requests wait for.
+    pub(super) fn brings(&self) -> String {
+        renewal_of(&self.session_id)
+    }
+
     /// Publishes what came back, for every request of the session on every worker.
     pub fn finish(self, reply: Reply, host: &mut Host<'_>) -> Event {
-        let Self { gate, lease, .. } = &self;
+        let Self {
+            gate,
+            consumer,
+            lease,
+            ..
+        } = &self;
         let mut granted = match Granted::read(reply, self.asked_at) {
             Ok(granted) => granted,
             Err(error) => return self.fail(&error, host),
@@ -245,12 +244,17 @@ impl Renewal {
         // RFC 6749 section 6: without a new one the old one goes on.
         let refresh_token = granted.grant.refresh_token.take();
         granted.grant.refresh_token = refresh_token.or_else(|| Some(self.refresh_token.clone()));
+        // The same for the scopes.
+        let scopes = granted.grant.scopes.take();
+        granted.grant.scopes = scopes.or_else(|| self.scopes.clone());
         let grant = &granted.grant;
+        let (cookies, session_id) = (&consumer.cookies, &self.session_id);
         let sealed = gate
             .sessions
-            .seal_grant(&self.session_id, grant, host.now, host.random);
-        let published = sealed.is_some_and(|sealed| {
-            gate.renewals
+            .seal_grant(cookies, session_id, grant, host.now, host.random);
+        let published = sealed.is_ok_and(|sealed| {
+            consumer
+                .renewals
                 .renewed(lease, &sealed, grant.expires_at, host.now, host.shared)
         });
         let (event, reason) = match published {
@@ -273,7 +277,7 @@ impl Renewal {
             Failure::Refused => self.gate.circuit.succeeded(host.shared),
             Failure::Unavailable => self.gate.circuit.failed(host.now, host.shared),
         }
-        self.gate
+        self.consumer
             .renewals
             .failed(&self.lease, failure, host.now, host.shared);
         let detail = format!("token endpoint: {error}");
@@ -286,9 +290,15 @@ impl Renewal {
             detail,
             account_id: Some(self.account_id.clone()),
             session: Some(self.session_id.clone()),
+            consumer: self.consumer.name().map(str::to_owned),
             ..Event::new(event)
         }
     }
+}
+
+/// The word for what requests of a session wait for.
+pub(super) fn renewal_of(session_id: &str) -> String {
+    format!("renewal\n{session_id}")
 }
 
 impl fmt::Debug for Renewal {

@@ -28,7 +28,7 @@ impl Gate {
 
     fn may_see_details(&self, request: &Request, host: &Host<'_>) -> bool {
         match self.config.status_allow {
-            Allow::Nobody | Allow::Public => false,
+            Allow::Nobody | Allow::Public | Allow::When(_) => false,
             Allow::SignedIn => {
                 let cookies = Cookies::read(&request.headers);
                 self.config.public.is_authority(&request.authority)
@@ -40,11 +40,12 @@ impl Gate {
     /// Nothing secret: what a person on call compares between two instances.
     fn details(&self) -> serde_json::Value {
         let config = &self.config;
-        let rules = config.policy.rules.iter().enumerate();
+        let rules = config.policy.rules().iter().enumerate();
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "public_url": config.public.origin,
             "client_id": config.bitbucket.client.id,
+            "consumers": config.consumers.iter().map(|consumer| consumer.name.as_str()).collect::<Vec<_>>(),
             "web": config.bitbucket.web.origin(),
             "api": config.bitbucket.api.origin(),
             "session_keys": config.keys.iter().map(|key| key.kid()).collect::<Vec<_>>(),

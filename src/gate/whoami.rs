@@ -21,7 +21,7 @@ impl Gate {
             Ok(signed_in) => signed_in,
             Err(absence) => {
                 let reason = Reason::from(absence);
-                let refusal = Refusal::new(reason).with_login_url(self.login_url("/"));
+                let refusal = Refusal::new(reason).with_login_url(self.login_url("/", None));
                 return refusal.into_step(request, None);
             }
         };
@@ -34,6 +34,7 @@ impl Gate {
             "nickname": identity.nickname,
             "signed_in_at": signed_in.session.issued_at.0,
             "ends_at": ends_at.0,
+            "consumers": self.consumers_with_grant(&signed_in, &cookies, host.now),
             "seconds_left": ends_at.since(host.now).0,
         });
         let event = Event {

@@ -50,6 +50,8 @@ pub enum Reply {
         media_type: String,
         /// Its body, at most [`Reply::MAX_BODY_BYTES`].
         body: Vec<u8>,
+        /// When to come again (RFC 9110 section 10.2.3), if it says so in seconds.
+        retry_after: Option<Seconds>,
     },
     /// The answer was not there in time.
     TimedOut,
@@ -60,8 +62,9 @@ pub enum Reply {
 }
 
 impl Reply {
-    /// The most bytes of a body that are read. Two tokens of 16,000 characters fit.
-    pub const MAX_BODY_BYTES: usize = 65_536;
+    /// The most bytes of a body that are read: the groups of a workspace with some 3,000 members
+    /// fit, which come in one piece.
+    pub const MAX_BODY_BYTES: usize = 1_048_576;
 }
 
 impl fmt::Debug for Reply {
@@ -72,6 +75,7 @@ impl fmt::Debug for Reply {
                 status,
                 media_type,
                 body,
+                ..
             } => {
                 write!(f, "Answer({status}, {media_type:?}, {} bytes)", body.len())
             }

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::http::{HeaderValue, SetCookie};
 
 /// What is answered instead of asking the upstream. It is never stored: every one has
-/// `cache-control: no-store`.
+/// `cache-control: no-store`, unless it is [published](Self::published).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     /// The status code (RFC 9110 section 15).
@@ -83,6 +83,20 @@ impl Response {
         let text = document.to_string().replace('<', "\\u003c");
         response.body = text.into_bytes();
         response.body.push(b'\n');
+        response
+    }
+
+    /// A JSON document that says the same to everybody. Caches keep it for five minutes.
+    #[must_use]
+    pub fn published(media_type: &'static str, document: &serde_json::Value) -> Self {
+        let mut response = Self::json(200, document);
+        for (name, value) in &mut response.headers {
+            match *name {
+                "cache-control" => *value = HeaderValue::fixed("public, max-age=300"),
+                "content-type" => *value = HeaderValue::fixed(media_type),
+                _ => {}
+            }
+        }
         response
     }
 

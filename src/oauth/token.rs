@@ -124,6 +124,7 @@ impl TokenResponse {
                 status,
                 media_type,
                 body,
+                ..
             } => (status, media_type, body),
             Reply::TimedOut | Reply::TooLarge | Reply::Unreachable => return Err(NoAnswer(reply)),
         };
@@ -209,6 +210,7 @@ mod tests {
             status,
             media_type: media_type.to_owned(),
             body: body.as_bytes().to_vec(),
+            retry_after: None,
         }
     }
 

@@ -1,7 +1,16 @@
 //! Who may do what: rules over method and normalised path. First match wins; no match is refused.
 
+mod condition;
+mod facts;
+mod index;
+mod name;
 mod rule;
 mod template;
 
-pub use rule::{Allow, Found, Inject, Policy, Rule, Tail};
+pub use condition::{
+    Asked, Condition, Denial, Needed, Origin, Part, Permission, Role, Truth, is_project_key,
+};
+pub use facts::Facts;
+pub use name::{Name, NameError};
+pub use rule::{Allow, Found, IdentityToken, Inject, Policy, Rule, Shadow, Tail};
 pub use template::{PathTemplate, TemplateError};

@@ -1,10 +1,11 @@
 //! Rules in their order.
 
 use crate::http::{RequestTarget, TargetError};
-use crate::policy::PathTemplate;
+use crate::policy::index::Index;
+use crate::policy::{Asked, Condition, PathTemplate};
 
 /// Who a rule lets through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Allow {
     /// Nobody: the path is closed.
     Nobody,
@@ -12,6 +13,8 @@ pub enum Allow {
     Public,
     /// Everybody with a session.
     SignedIn,
+    /// Everybody with a session for whom this holds.
+    When(Condition),
 }
 
 /// What the upstream gets to know about who acts.
@@ -19,11 +22,30 @@ pub enum Allow {
 pub enum Inject {
     /// `Authorization: Bearer` with the person's token, and the identity headers.
     Bearer,
+    /// `Authorization: Basic` with the person's token as git sends it, and the identity headers.
+    Git,
     /// The identity headers.
     #[default]
     Identity,
     /// Nothing.
     None,
+}
+
+/// A signed statement of who acts, for an upstream that verifies it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityToken {
+    /// Whom it is for: 1 to 256 visible ASCII characters (`StringOrURI` of RFC 7519).
+    pub audience: String,
+}
+
+/// Whether a rule decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shadow {
+    /// It does.
+    #[default]
+    Decides,
+    /// It is evaluated and logged, and the next rule decides: a rule on trial.
+    Logs,
 }
 
 /// What the tail of a `/**` may hold.
@@ -53,6 +75,12 @@ pub struct Rule {
     pub allow: Allow,
     /// What is passed on.
     pub inject: Inject,
+    /// Whether it decides.
+    pub shadow: Shadow,
+    /// What is passed on signed.
+    pub identity_token: Option<IdentityToken>,
+    /// Whose token that is, if not that of the main sign-in: the name of a further consumer.
+    pub consumer: Option<String>,
 }
 
 impl Rule {
@@ -65,7 +93,22 @@ impl Rule {
     }
 
     fn matches(&self, method: &str, path: &str) -> bool {
-        self.matches_method(method) && self.paths.iter().any(|template| template.matches(path))
+        self.matches_method(method) && self.template_for(path).is_some()
+    }
+
+    fn template_for(&self, path: &str) -> Option<&PathTemplate> {
+        self.paths.iter().find(|template| template.matches(path))
+    }
+
+    /// A request that the rule matches, for its condition.
+    #[must_use]
+    pub fn asked<'r>(&'r self, method: &'r str, path: &'r str) -> Option<Asked<'r>> {
+        let template = self.template_for(path)?;
+        Some(Asked {
+            method,
+            path,
+            template,
+        })
     }
 
     fn matches_method(&self, method: &str) -> bool {
@@ -86,8 +129,8 @@ impl Rule {
 /// All rules of a site.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// In their order.
-    pub rules: Vec<Rule>,
+    rules: Vec<Rule>,
+    index: Index,
 }
 
 /// What the rules say about a request.
@@ -102,23 +145,47 @@ pub enum Found<'p> {
 }
 
 impl Policy {
+    /// Takes the rules in their order.
+    #[must_use]
+    pub fn new(rules: Vec<Rule>) -> Self {
+        let index = Index::new(&rules);
+        Self { rules, index }
+    }
+
+    /// The rules in their order.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
     /// The first rule for `method` on `target`.
     #[must_use]
     pub fn find(&self, method: &str, target: &RequestTarget) -> Found<'_> {
-        let mut rules = self.rules.iter().enumerate();
+        self.find_from(0, method, target)
+    }
+
+    /// The first rule for `method` on `target`, of those at `start` and behind it: what decides where
+    /// the rule before it is a shadow.
+    #[must_use]
+    pub fn find_from(&self, start: usize, method: &str, target: &RequestTarget) -> Found<'_> {
         let Some(ambiguity) = target.ambiguity() else {
-            return rules
-                .find(|(_, rule)| rule.matches(method, target.path()))
-                .map_or(Found::Nothing, |(index, rule)| Found::Rule(index, rule));
+            let fits = |place: usize| {
+                let rule = self.rules.get(place);
+                rule.is_some_and(|rule| rule.matches_method(method))
+            };
+            let found = self.index.first(start, target.path(), &fits);
+            let rule = found.and_then(|place| Some((place, self.rules.get(place)?)));
+            return rule.map_or(Found::Nothing, |(place, rule)| Found::Rule(place, rule));
         };
         let readings = target.readings();
-        for (index, rule) in rules {
+        for (index, rule) in self.rules.iter().enumerate().skip(start) {
             if rule.takes_raw_tail(method, target.path()) {
                 return Found::Rule(index, rule);
             }
             // An earlier rule that is meant in one reading, such as one that closes a folder, is
-            // not skipped because of another reading.
-            if readings.iter().any(|path| rule.matches(method, path)) {
+            // not skipped because of another reading. One on trial closes nothing.
+            let may_close = rule.shadow == Shadow::Decides;
+            if may_close && readings.iter().any(|path| rule.matches(method, path)) {
                 break;
             }
         }
@@ -139,6 +206,9 @@ mod tests {
             origins: Vec::new(),
             allow: Allow::SignedIn,
             inject: Inject::None,
+            shadow: Shadow::Decides,
+            identity_token: None,
+            consumer: None,
         }
     }
 
@@ -153,15 +223,13 @@ mod tests {
             tail: Tail::Raw,
             ..rule(path, None)
         };
-        let policy = Policy {
-            rules: vec![
-                rule("/npm/private/**", None),
-                rule("/npm/-/{user}/token", Some(&["DELETE"])),
-                raw("/npm/**"),
-                raw("/{team}/files/**"),
-                rule("/**", None),
-            ],
-        };
+        let policy = Policy::new(vec![
+            rule("/npm/private/**", None),
+            rule("/npm/-/{user}/token", Some(&["DELETE"])),
+            raw("/npm/**"),
+            raw("/{team}/files/**"),
+            rule("/**", None),
+        ]);
         for (method, path, expected) in [
             ("GET", "/npm/@a%2fb", Ok(2)),
             ("GET", "/npm/x;version=1/y", Ok(2)),
@@ -192,13 +260,11 @@ mod tests {
 
     #[test]
     fn the_first_match_wins_and_no_match_is_none() {
-        let policy = Policy {
-            rules: vec![
-                rule("/api/**", Some(&["GET", "HEAD"])),
-                rule("/api/admin", None),
-                rule("/api/{name}", Some(&["POST"])),
-            ],
-        };
+        let policy = Policy::new(vec![
+            rule("/api/**", Some(&["GET", "HEAD"])),
+            rule("/api/admin", None),
+            rule("/api/{name}", Some(&["POST"])),
+        ]);
         let index = |method, path| match policy.find(method, &target(path)) {
             Found::Rule(index, _) => Some(index),
             Found::Ambiguous(_) | Found::Nothing => None,

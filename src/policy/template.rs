@@ -2,19 +2,45 @@
 //!
 //! ```text
 //! template = "/" | 1*( "/" segment ) [ "/**" ] | "/**"
-//! segment  = literal | "{" name "}"          ; the last one may be an empty literal
+//! segment  = literal | literal "{" name "}" literal     ; literals may be empty
 //! ```
-//! A literal is compared exactly with a segment of the normalised path, `{name}` is one non-empty
-//! segment, and `/**` is zero or more further segments: `/api/**` matches `/api`, `/api/` and below.
+//! A literal is compared exactly with a segment of the normalised path, `{name}` is one or more
+//! characters of it (`{repo}.git`), and `/**` is zero or more further segments: `/api/**` matches
+//! `/api`, `/api/` and below.
 
 use std::fmt;
 
 use crate::http::RequestTarget;
 
+/// The most segments of a template.
+const MAX_SEGMENTS: usize = 64;
+
+/// One segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Segment {
-    Capture(String),
+pub(super) enum Segment {
+    Capture { name: String, affixes: Affixes },
     Literal(String),
+}
+
+/// What stands around a capture in its segment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Affixes {
+    prefix: String,
+    suffix: String,
+}
+
+impl Affixes {
+    /// What a segment has between them; at least one character.
+    pub(super) fn strip<'t>(&self, text: &'t str) -> Option<&'t str> {
+        let inner = text.strip_prefix(self.prefix.as_str())?;
+        let inner = inner.strip_suffix(self.suffix.as_str())?;
+        (!inner.is_empty()).then_some(inner)
+    }
+
+    /// Whether every segment that `other` takes is taken by this, too.
+    fn cover(&self, other: &Self) -> bool {
+        other.prefix.starts_with(&self.prefix) && other.suffix.ends_with(&self.suffix)
+    }
 }
 
 /// A parsed template.
@@ -29,6 +55,8 @@ pub struct PathTemplate {
 pub enum TemplateError {
     /// A `{`, `}` or `*` where it means nothing.
     Special,
+    /// More segments than a path of this world has.
+    TooDeep,
     /// The same `{name}` twice.
     CaptureTwice,
     /// A name that is not letters, digits and `_`.
@@ -60,6 +88,9 @@ impl PathTemplate {
                 segments.push(Segment::parse(segment)?);
             }
         }
+        if segments.len() > MAX_SEGMENTS {
+            return Err(TemplateError::TooDeep);
+        }
         let mut names: Vec<&str> = segments.iter().filter_map(Segment::name).collect();
         names.sort_unstable();
         if !names.is_sorted_by(|a, b| a < b) {
@@ -78,10 +109,12 @@ impl PathTemplate {
         let mut sample = String::new();
         for segment in &self.segments {
             sample.push('/');
-            sample.push_str(match segment {
-                Segment::Capture(_) => "x",
-                Segment::Literal(text) => text,
-            });
+            match segment {
+                Segment::Capture { affixes, .. } => {
+                    sample.extend([affixes.prefix.as_str(), "x", affixes.suffix.as_str()]);
+                }
+                Segment::Literal(text) => sample.push_str(text),
+            }
         }
         if self.open_ended {
             sample.push_str("/x");
@@ -103,7 +136,51 @@ impl PathTemplate {
     /// Whether it names no place of the site: `/**`, and `/{a}/**` too.
     #[must_use]
     pub fn is_whole_site(&self) -> bool {
-        self.open_ended && self.segments.iter().all(|segment| segment.name().is_some())
+        let is_any = |segment: &Segment| match segment {
+            Segment::Capture { affixes, .. } => *affixes == Affixes::default(),
+            Segment::Literal(_) => false,
+        };
+        self.open_ended && self.segments.iter().all(is_any)
+    }
+
+    /// Its segments, without the `/**`.
+    pub(super) fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// The names of its captures.
+    pub fn captures(&self) -> impl Iterator<Item = &str> {
+        self.segments.iter().filter_map(Segment::name)
+    }
+
+    /// What the capture `name` has in `path`, which the template matches; as in the normalised path.
+    #[must_use]
+    pub fn capture<'p>(&self, name: &str, path: &'p str) -> Option<&'p str> {
+        let found = path.strip_prefix('/')?.split('/');
+        let mut pairs = self.segments.iter().zip(found);
+        pairs.find_map(|(segment, text)| match segment {
+            Segment::Capture {
+                name: ours,
+                affixes,
+            } if ours == name => affixes.strip(text),
+            Segment::Capture { .. } | Segment::Literal(_) => None,
+        })
+    }
+
+    /// Whether it matches every path that `other` matches.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        let (ours, theirs) = (&self.segments, &other.segments);
+        let enough = match (self.open_ended, other.open_ended) {
+            (true, _) => ours.len() <= theirs.len(),
+            (false, true) => false,
+            (false, false) => ours.len() == theirs.len(),
+        };
+        enough
+            && ours
+                .iter()
+                .zip(theirs)
+                .all(|(ours, theirs)| ours.covers(theirs))
     }
 
     /// The path up to the first capture, with a slash at its end: `/a/b/` for `/a/b/{c}/**`.
@@ -154,11 +231,7 @@ impl PathTemplate {
             let Some(text) = found.next() else {
                 return false;
             };
-            let equal = match segment {
-                Segment::Capture(_) => !text.is_empty(),
-                Segment::Literal(literal) => literal == text,
-            };
-            if !equal || !is_clear(text) {
+            if !segment.matches(text) || !is_clear(text) {
                 return false;
             }
         }
@@ -168,26 +241,54 @@ impl PathTemplate {
 
 impl Segment {
     fn parse(text: &str) -> Result<Self, TemplateError> {
-        let inner = text
-            .strip_prefix('{')
-            .and_then(|rest| rest.strip_suffix('}'));
-        match inner {
-            Some(name) => {
-                let is_word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
-                match !name.is_empty() && name.bytes().all(is_word) {
-                    true => Ok(Self::Capture(name.to_owned())),
-                    false => Err(TemplateError::CaptureName),
-                }
-            }
-            None if text.contains(['{', '}', '*']) => Err(TemplateError::Special),
-            None => Ok(Self::Literal(text.to_owned())),
+        let special = ['{', '}', '*'];
+        let Some((prefix, rest)) = text.split_once('{') else {
+            return match text.contains(special) {
+                true => Err(TemplateError::Special),
+                false => Ok(Self::Literal(text.to_owned())),
+            };
+        };
+        let (name, suffix) = rest.split_once('}').ok_or(TemplateError::Special)?;
+        if prefix.contains(special) || suffix.contains(special) {
+            return Err(TemplateError::Special);
+        }
+        let is_word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+        match !name.is_empty() && name.bytes().all(is_word) {
+            true => Ok(Self::Capture {
+                name: name.to_owned(),
+                affixes: Affixes {
+                    prefix: prefix.to_owned(),
+                    suffix: suffix.to_owned(),
+                },
+            }),
+            false => Err(TemplateError::CaptureName),
         }
     }
 
     fn name(&self) -> Option<&str> {
         match self {
-            Self::Capture(name) => Some(name),
+            Self::Capture { name, .. } => Some(name),
             Self::Literal(_) => None,
+        }
+    }
+
+    fn matches(&self, text: &str) -> bool {
+        match self {
+            Self::Capture { affixes, .. } => affixes.strip(text).is_some(),
+            Self::Literal(literal) => literal == text,
+        }
+    }
+
+    fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (_, Self::Literal(text)) => self.matches(text),
+            (
+                Self::Capture { affixes: ours, .. },
+                Self::Capture {
+                    affixes: theirs, ..
+                },
+            ) => ours.cover(theirs),
+            (Self::Literal(_), Self::Capture { .. }) => false,
         }
     }
 }
@@ -206,8 +307,9 @@ impl fmt::Display for TemplateError {
             }
             Self::NotAPath => "expected a path starting with \"/\"",
             Self::Special => {
-                "expected \"{name}\" as a whole segment and \"**\" as the last one only"
+                "expected one \"{name}\" in a segment at most, and \"**\" as the last one only"
             }
+            Self::TooDeep => "expected at most 64 segments",
         })
     }
 }
@@ -242,6 +344,12 @@ mod tests {
                 &["/w", "/w/"],
             ),
             ("/caf%C3%A9", &["/caf%C3%A9"], &["/caf%c3%a9"]),
+            (
+                "/{w}/{r}.git/**",
+                &["/w/r.git", "/w/r.git.git/x"],
+                &["/w/r", "/w/.git", "/w/r.gi/x"],
+            ),
+            ("/v{n}-x", &["/v1-x", "/v-x-x"], &["/v-x", "/1-x", "/v1"]),
         ];
         for (template, matching, others) in table {
             let parsed = PathTemplate::parse(template).unwrap();
@@ -255,6 +363,33 @@ mod tests {
     }
 
     #[test]
+    fn captures_are_read_and_covers_is_inclusion() {
+        let template = |text| PathTemplate::parse(text).unwrap();
+        let git = template("/{w}/{r}.git/**");
+        assert_eq!(git.capture("r", "/acme/a.git.git/x"), Some("a.git"));
+        assert_eq!(git.capture("w", "/acme/a.git/x"), Some("acme"));
+        assert_eq!(git.capture("x", "/acme/a.git/x"), None);
+        for (ours, theirs, expected) in [
+            ("/**", "/a/{b}", true),
+            ("/a/**", "/a", true),
+            ("/a/**", "/a/b/**", true),
+            ("/{a}/**", "/x/y.git/**", true),
+            ("/{a}.git", "/{b}.tar.git", true),
+            ("/{a}.git", "/x.git", true),
+            ("/{a}.git", "/{b}", false),
+            ("/a", "/a/**", false),
+            ("/a/b/**", "/a/**", false),
+            ("/a", "/{b}", false),
+        ] {
+            assert_eq!(
+                template(ours).covers(&template(theirs)),
+                expected,
+                "{ours} {theirs}"
+            );
+        }
+    }
+
+    #[test]
     fn what_could_never_match_is_refused() {
         use TemplateError::{CaptureName, CaptureTwice, Literal, NotAPath, Special};
         let table = [
@@ -264,8 +399,11 @@ mod tests {
             ("/a**", Special),
             ("/**/a", Special),
             ("/*", Special),
-            ("/a{b}", Special),
+            ("/{a}{b}", Special),
+            ("/{a{b}", CaptureName),
+            ("/a}b", Special),
             ("/{a", Special),
+            ("/{a}*", Special),
             ("/{}", CaptureName),
             ("/{a b}", CaptureName),
             ("/{a}/{a}", CaptureTwice),

@@ -1,12 +1,13 @@
 //! Sessions that were opened before: a warm request compares bytes and does no cryptography.
 
+use std::borrow::Cow;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 
 use lru::LruCache;
 
-use crate::session::grant::Parts;
-use crate::session::store::SignedIn;
+use crate::session::SignedIn;
+use crate::session::grant_cookies::Parts;
 
 /// The most entries of one worker.
 const MAX_ENTRIES: NonZeroUsize = NonZeroUsize::new(2_048).unwrap();
@@ -46,16 +47,30 @@ impl VerifiedSessions {
         }
     }
 
-    pub(super) fn find(&mut self, token: &str, grant: &Parts<'_>) -> Option<Rc<SignedIn>> {
-        let entry = self.entries.get(tail(token)?)?;
+    /// What the session `token` opened to with this grant of `consumer`, `None` for the main one.
+    pub(super) fn find(
+        &mut self,
+        consumer: Option<&str>,
+        token: &str,
+        grant: &Parts<'_>,
+    ) -> Option<Rc<SignedIn>> {
+        let entry = self.entries.get(&*key(consumer, token)?)?;
         // Plain comparison: both sides came from a client, and what an equal entry gives is what
         // opening the same bytes would give.
         let same = entry.token == token && grant.are(&entry.grant);
         same.then(|| Rc::clone(&entry.signed_in))
     }
 
-    pub(super) fn keep(&mut self, token: &str, grant: String, signed_in: Rc<SignedIn>) {
-        let Some(tail) = tail(token) else { return };
+    pub(super) fn keep(
+        &mut self,
+        consumer: Option<&str>,
+        token: &str,
+        grant: String,
+        signed_in: Rc<SignedIn>,
+    ) {
+        let Some(key) = key(consumer, token) else {
+            return;
+        };
         let entry = Entry {
             token: token.to_owned(),
             grant,
@@ -63,7 +78,7 @@ impl VerifiedSessions {
         };
         self.bytes = self.bytes.saturating_add(entry.weight());
         // What is pushed out is the old entry of the same key, or the least recently used one.
-        if let Some((_, old)) = self.entries.push(tail.into(), entry) {
+        if let Some((_, old)) = self.entries.push(key.into(), entry) {
             self.bytes = self.bytes.saturating_sub(old.weight());
         }
         while self.bytes > MAX_BYTES {
@@ -75,14 +90,20 @@ impl VerifiedSessions {
     }
 }
 
-fn tail(token: &str) -> Option<&str> {
-    token.get(token.len().checked_sub(TAIL_BYTES)?..)
+/// The end of the token, with the consumer's name before it: each grant of a session has an entry.
+fn key<'t>(consumer: Option<&str>, token: &'t str) -> Option<Cow<'t, str>> {
+    let tail = token.get(token.len().checked_sub(TAIL_BYTES)?..)?;
+    Some(match consumer {
+        None => tail.into(),
+        Some(consumer) => format!("{consumer} {tail}").into(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::http::{Cookies, Headers};
+    use crate::session::GrantCookies;
 
     fn cookies(token: &str, grant: &str) -> Headers {
         let line = format!("__Host-bitgate={token}; __Host-bitgate-grant=1.{grant}");
@@ -91,15 +112,15 @@ mod tests {
 
     fn found(cache: &mut VerifiedSessions, token: &str, grant: &str) -> bool {
         let headers = cookies(token, grant);
-        let parts = Parts::read(&Cookies::read(&headers)).unwrap();
-        cache.find(token, &parts).is_some()
+        let parts = GrantCookies::main().read(&Cookies::read(&headers)).unwrap();
+        cache.find(None, token, &parts).is_some()
     }
 
     #[test]
     fn only_exactly_equal_cookies_are_found() {
         let mut cache = VerifiedSessions::new();
         let token = format!("head.{}", "t".repeat(TAIL_BYTES));
-        cache.keep(&token, "grant".to_owned(), SignedIn::for_tests());
+        cache.keep(None, &token, "grant".to_owned(), SignedIn::for_tests());
         assert!(found(&mut cache, &token, "grant"));
         assert!(!found(&mut cache, &token, "gran"));
         assert!(!found(&mut cache, &token, "grants"));
@@ -112,10 +133,27 @@ mod tests {
     }
 
     #[test]
+    fn each_consumers_grant_has_an_entry_of_its_own() {
+        let mut cache = VerifiedSessions::new();
+        let token = "t".repeat(TAIL_BYTES);
+        cache.keep(None, &token, "main".to_owned(), SignedIn::for_tests());
+        let named = Some("ci");
+        cache.keep(named, &token, "named".to_owned(), SignedIn::for_tests());
+        let mut found = |consumer: Option<&str>, grant: &str| {
+            let headers = cookies(&token, grant);
+            let parts = GrantCookies::main().read(&Cookies::read(&headers)).unwrap();
+            cache.find(consumer, &token, &parts).is_some()
+        };
+        assert!(found(None, "main") && found(named, "named"));
+        assert!(!found(None, "named") && !found(named, "main") && !found(Some("cd"), "named"));
+    }
+
+    #[test]
     fn entries_and_bytes_stay_bounded_far_beyond_the_bound() {
         let mut cache = VerifiedSessions::new();
         for index in 0..MAX_ENTRIES.get() * 4 {
             cache.keep(
+                None,
                 &format!("{index:040}"),
                 "g".to_owned(),
                 SignedIn::for_tests(),
@@ -124,6 +162,7 @@ mod tests {
         assert_eq!(cache.entries.len(), MAX_ENTRIES.get());
         for index in 0..4_000 {
             cache.keep(
+                None,
                 &format!("big{index:040}"),
                 "g".repeat(16_000),
                 SignedIn::for_tests(),
@@ -140,6 +179,7 @@ mod tests {
         ));
         let before = cache.bytes;
         cache.keep(
+            None,
             &format!("big{:040}", 3_999),
             "g".repeat(16_000),
             SignedIn::for_tests(),

@@ -1,10 +1,4 @@
-//! The grant: the pair of provider tokens, in up to five cookies that only belong together.
-//!
-//! ```text
-//! __Host-bitgate-grant    = count "." first part of the box
-//! __Host-bitgate-grant.1  = second part …
-//! ```
-//! One box is sealed and then cut, so parts of two grants never open.
+//! The grant: the pair of provider tokens, as it is sealed.
 
 use std::borrow::Cow;
 
@@ -12,20 +6,11 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::host::{NoRandomness, Random};
-use crate::http::{Cookies, SetCookie};
 use crate::oauth::{AccessToken, RefreshToken};
-use crate::session::key_ring::{KeyRing, Purpose};
-use crate::session::sealed_box::Place;
+use crate::session::GrantCookies;
+use crate::session::grant_cookies::TooLarge;
+use crate::session::key_ring::KeyRing;
 use crate::time::{Seconds, UnixTime};
-
-/// The cookies of a grant, in order.
-pub(super) const NAMES: [&str; 5] = [
-    "__Host-bitgate-grant",
-    "__Host-bitgate-grant.1",
-    "__Host-bitgate-grant.2",
-    "__Host-bitgate-grant.3",
-    "__Host-bitgate-grant.4",
-];
 
 /// What the provider granted to one session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +23,8 @@ pub struct Grant {
     pub expires_at: UnixTime,
     /// How long it lives from its issue.
     pub lifetime: Seconds,
+    /// What the access token may, as the provider said it; `None` if it did not say.
+    pub scopes: Option<String>,
 }
 
 /// The life of an access token at Bitbucket. A grant that lives so long does not say so.
@@ -55,6 +42,8 @@ struct Sealed<'a> {
     expires_at: u64,
     #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
     lifetime: Option<u64>,
+    #[serde(rename = "s", borrow, default, skip_serializing_if = "Option::is_none")]
+    scopes: Option<Cow<'a, str>>,
 }
 
 /// Why a grant cannot be written.
@@ -70,58 +59,28 @@ impl From<NoRandomness> for NotWritten {
     }
 }
 
-/// The parts of a grant as a request brought them. Nothing is copied.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Parts<'a> {
-    parts: [&'a str; NAMES.len()],
-}
-
-impl<'a> Parts<'a> {
-    /// `None` if the first cookie is missing, has no count, or another part is missing.
-    pub(super) fn read(cookies: &Cookies<'a>) -> Option<Self> {
-        let mut names = NAMES.into_iter();
-        let (count, first) = cookies.single(names.next()?)?.split_once('.')?;
-        let count = (1..=NAMES.len()).find(|n| count == digit(*n))?;
-        let mut parts = [""; NAMES.len()];
-        let mut slots = parts.iter_mut();
-        *slots.next()? = first;
-        for (name, slot) in names.zip(slots).take(count.saturating_sub(1)) {
-            *slot = cookies.single(name)?;
-        }
-        Some(Self { parts })
+impl From<TooLarge> for NotWritten {
+    fn from(_: TooLarge) -> Self {
+        Self::TooLarge
     }
-
-    /// Whether the parts make up `text`.
-    pub(super) fn are(&self, text: &str) -> bool {
-        let rest = self
-            .parts
-            .iter()
-            .try_fold(text, |rest, part| rest.strip_prefix(part));
-        rest == Some("")
-    }
-
-    pub(super) fn join(&self) -> String {
-        self.parts.concat()
-    }
-}
-
-fn digit(count: usize) -> &'static str {
-    ["0", "1", "2", "3", "4", "5"]
-        .get(count)
-        .copied()
-        .unwrap_or("")
 }
 
 impl Grant {
-    /// Opens the box of the grant of `session_id`.
-    pub(super) fn open(ring: &KeyRing, session_id: &str, text: &str) -> Option<Self> {
-        let plain = ring.open_box(place(session_id), text)?;
+    /// Opens the box of the grant of `session_id` that lies in `cookies`.
+    pub(super) fn open(
+        ring: &KeyRing,
+        cookies: &GrantCookies,
+        session_id: &str,
+        text: &str,
+    ) -> Option<Self> {
+        let plain = ring.open_box(cookies.place(session_id), text)?;
         let sealed: Sealed<'_> = serde_json::from_slice(&plain).ok()?;
         Some(Self {
             access_token: AccessToken::new(sealed.access_token),
             refresh_token: sealed.refresh_token.map(RefreshToken::new),
             expires_at: UnixTime(sealed.expires_at),
             lifetime: sealed.lifetime.map_or(USUAL_LIFETIME, Seconds),
+            scopes: sealed.scopes.map(Cow::into_owned),
         })
     }
 
@@ -143,6 +102,7 @@ impl Grant {
     pub(super) fn seal(
         &self,
         ring: &KeyRing,
+        cookies: &GrantCookies,
         session_id: &str,
         now: UnixTime,
         random: &mut dyn Random,
@@ -155,73 +115,18 @@ impl Grant {
                 .map(|token| token.expose().into()),
             expires_at: self.expires_at.0,
             lifetime: Some(self.lifetime.0).filter(|lifetime| *lifetime != USUAL_LIFETIME.0),
+            scopes: self.scopes.as_deref().map(Cow::from),
         };
         // A structure of strings and numbers always serializes.
         let plain = Zeroizing::new(serde_json::to_vec(&sealed).map_err(|_| NotWritten::TooLarge)?);
-        Ok(ring.seal_box(place(session_id), &plain, now, random)?)
+        Ok(ring.seal_box(cookies.place(session_id), &plain, now, random)?)
     }
-}
-
-/// Cuts a sealed grant into cookies that live for `max_age`. Cookies of an earlier grant that the
-/// request brought, by name, and this one does not need are taken away.
-pub(super) fn cookies_of(
-    text: &str,
-    max_age: Seconds,
-    present: &[&'static str],
-) -> Result<Vec<SetCookie>, NotWritten> {
-    let parts = split(text).ok_or(NotWritten::TooLarge)?;
-    let count = digit(parts.len());
-    let mut cookies = Vec::with_capacity(NAMES.len());
-    for (index, name) in NAMES.into_iter().enumerate() {
-        match parts.get(index) {
-            Some(part) if index == 0 => {
-                cookies.push(SetCookie::new(name, format!("{count}.{part}"), max_age));
-            }
-            Some(part) => cookies.push(SetCookie::new(name, (*part).to_owned(), max_age)),
-            None if present.contains(&name) => cookies.push(SetCookie::removal(name)),
-            None => {}
-        }
-    }
-    Ok(cookies)
-}
-
-/// The names of a grant's cookies that are there.
-pub(super) fn present_names(cookies: &Cookies<'_>) -> Vec<&'static str> {
-    let names = NAMES.into_iter();
-    names.filter(|name| cookies.contains(name)).collect()
-}
-
-fn place(session_id: &str) -> Place<'_> {
-    let [cookie, ..] = NAMES;
-    Place {
-        purpose: Purpose::Grant,
-        cookie,
-        session_id,
-    }
-}
-
-/// Cuts the text into parts that fit their cookies; `None` if it needs more than there are.
-fn split(text: &str) -> Option<Vec<&str>> {
-    let mut parts = Vec::with_capacity(NAMES.len());
-    let mut rest = text;
-    for (index, name) in NAMES.into_iter().enumerate() {
-        // The count and its dot.
-        let prefix = if index == 0 { 2 } else { 0 };
-        let room = SetCookie::room(name.len()).saturating_sub(prefix);
-        let (part, after) = rest.split_at_checked(room.min(rest.len()))?;
-        parts.push(part);
-        rest = after;
-        if rest.is_empty() {
-            return Some(parts);
-        }
-    }
-    None
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::Headers;
+    use crate::http::{Cookies, Headers, SetCookie};
     use crate::session::SessionKey;
 
     #[derive(Debug)]
@@ -245,16 +150,30 @@ mod tests {
             refresh_token: Some(RefreshToken::new(all.as_str())),
             expires_at: UnixTime(9),
             lifetime: Seconds(60),
+            scopes: Some(all.clone()),
         };
-        let text = grant.seal(&ring, "s", UnixTime(0), &mut Ones).unwrap();
-        let cookies = cookies_of(&text, Seconds(60), &[]).unwrap();
+        let names = GrantCookies::of("ci", "id");
+        let text = grant
+            .seal(&ring, &names, "s", UnixTime(0), &mut Ones)
+            .unwrap();
+        let none = names.present(&Cookies::read(&Headers::default()));
+        let cookies = names.cut(&text, Seconds(60), none).unwrap();
         let lines = cookies.iter().filter_map(SetCookie::header_value);
         let pairs: Vec<String> = lines
             .map(|line| line.as_str().split("; ").next().unwrap().to_owned())
             .collect();
         let headers = Headers::new(vec![("cookie".to_owned(), pairs.join("; ").into_bytes())]);
-        let text = Parts::read(&Cookies::read(&headers)).unwrap().join();
-        assert_eq!(Grant::open(&ring, "s", &text), Some(grant));
+        let text = names.read(&Cookies::read(&headers)).unwrap().join();
+        assert_eq!(Grant::open(&ring, &names, "s", &text), Some(grant));
+        // Nowhere else: not as the main grant, not as another consumer's, nor of another session.
+        for (names, session_id) in [
+            (GrantCookies::main(), "s"),
+            (GrantCookies::of("cd", "id"), "s"),
+            (GrantCookies::of("ci", "other"), "s"),
+            (names, "t"),
+        ] {
+            assert_eq!(Grant::open(&ring, &names, session_id, &text), None);
+        }
     }
 
     #[test]
@@ -266,34 +185,12 @@ mod tests {
                 refresh_token: None,
                 expires_at: UnixTime(10_000),
                 lifetime: Seconds(1_000),
+                scopes: None,
             };
             seen.insert(grant.renew_at().0);
         }
         assert_eq!(seen.first(), Some(&9_750));
         assert_eq!(seen.last(), Some(&9_800));
         assert_eq!(seen.len(), 6, "they spread");
-    }
-
-    #[test]
-    fn a_text_is_cut_into_no_more_parts_than_there_are_names() {
-        let most: usize = NAMES
-            .into_iter()
-            .map(|name| SetCookie::room(name.len()))
-            .sum::<usize>()
-            - 2;
-        for (length, parts) in [
-            (1, Some(1)),
-            (4_005, Some(1)),
-            (4_100, Some(2)),
-            (most, Some(5)),
-            (most + 1, None),
-        ] {
-            let text = "x".repeat(length);
-            let cut = split(&text);
-            assert_eq!(cut.as_ref().map(Vec::len), parts, "{length}");
-            if let Some(cut) = cut {
-                assert_eq!(cut.concat(), text);
-            }
-        }
     }
 }

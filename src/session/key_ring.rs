@@ -8,6 +8,7 @@ use hmac_sha256::HKDF;
 use jwt_simple::prelude::A256KWKey;
 use zeroize::Zeroizing;
 
+use crate::session::identity_token::SigningKey;
 use crate::time::UnixTime;
 
 /// A key of the configuration.
@@ -65,7 +66,7 @@ impl fmt::Debug for SessionKey {
     }
 }
 
-/// What a box is for. A session token is no box, and has a key of its own.
+/// What a box is for. Session tokens and identity tokens are no boxes, and have keys of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     Grant,
@@ -88,6 +89,7 @@ pub(super) struct Keys {
     pub(super) kid: String,
     not_before: UnixTime,
     pub(super) session: A256KWKey,
+    pub(super) signing: SigningKey,
     grant: XChaCha20Poly1305,
     login: XChaCha20Poly1305,
     returns: XChaCha20Poly1305,
@@ -113,6 +115,7 @@ impl Keys {
             kid: key.kid.clone(),
             not_before: key.not_before.unwrap_or(UnixTime(0)),
             session: session.with_key_id(&key.kid),
+            signing: SigningKey::new(derived("identity-token"), &key.kid),
             grant: cipher(Purpose::Grant)?,
             login: cipher(Purpose::Login)?,
             returns: cipher(Purpose::Returns)?,
@@ -162,7 +165,7 @@ impl KeyRing {
         active.or_else(earliest).unwrap_or(&self.first)
     }
 
-    fn all(&self) -> impl Iterator<Item = &Keys> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &Keys> {
         std::iter::once(&self.first).chain(&self.others)
     }
 

@@ -28,6 +28,31 @@ pub struct PendingLogin {
     pub return_to: String,
     /// When it was begun.
     pub begun_at: UnixTime,
+    /// The further consumer that it is for; `None` for the main sign-in.
+    pub second: Option<SecondSignIn>,
+}
+
+/// What a sign-in for a further consumer adds a grant to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecondSignIn {
+    /// The consumer's name.
+    pub consumer: String,
+    /// The session that was live when it was begun.
+    pub session_id: String,
+}
+
+impl SecondSignIn {
+    fn read(text: &str) -> Option<Self> {
+        let (consumer, session_id) = text.split_once(' ')?;
+        Some(Self {
+            consumer: consumer.to_owned(),
+            session_id: session_id.to_owned(),
+        })
+    }
+
+    fn write(&self) -> String {
+        format!("{} {}", self.consumer, self.session_id)
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -41,6 +66,9 @@ struct Sealed<'a> {
     begun_at: u64,
     #[serde(rename = "r")]
     return_to: String,
+    /// `name SP session-id`
+    #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
+    second: Option<String>,
 }
 
 impl PendingLogin {
@@ -60,11 +88,16 @@ impl PendingLogin {
     fn open(ring: &KeyRing, cookie: &str, text: &str) -> Option<Self> {
         let plain = ring.open_box(place(cookie), text)?;
         let sealed: Sealed<'_> = serde_json::from_slice(&plain).ok()?;
+        let second = match &sealed.second {
+            Some(text) => Some(SecondSignIn::read(text)?),
+            None => None,
+        };
         Some(Self {
             state: State::new(sealed.state),
             code_verifier: CodeVerifier::new(sealed.code_verifier),
             return_to: sealed.return_to,
             begun_at: UnixTime(sealed.begun_at),
+            second,
         })
     }
 
@@ -80,6 +113,7 @@ impl PendingLogin {
             code_verifier: self.code_verifier.expose(),
             begun_at: self.begun_at.0,
             return_to: self.return_to.clone(),
+            second: self.second.as_ref().map(SecondSignIn::write),
         };
         // A structure of strings and numbers always serializes.
         let plain = Zeroizing::new(serde_json::to_vec(&sealed).map_err(|_| NoRandomness)?);

@@ -7,25 +7,29 @@ mod cache;
 mod circuit;
 mod claims;
 mod grant;
+mod grant_cookies;
+mod identity_token;
 mod key_ring;
 mod login;
 mod renewal;
 mod returns;
 mod revocation;
 mod sealed_box;
-mod slots;
+mod signed_in;
 mod store;
 
 pub use circuit::Circuit;
 pub use grant::Grant;
 pub(crate) use grant::USUAL_LIFETIME;
+pub use grant_cookies::{GrantCookies, Present};
+pub use identity_token::{IdentityTokens, key_set};
 pub use key_ring::{KeyRing, SessionKey};
-pub use login::{PendingLogin, PendingLogins};
+pub use login::{PendingLogin, PendingLogins, SecondSignIn};
 pub use renewal::{Failure, Lease, Renewals, Spot, Standing};
 pub use returns::Returns;
 pub use revocation::{Revocations, SignedOut};
-pub use slots::SlotKeys;
-pub use store::{Absence, Issued, Lifetimes, NotIssued, SessionStore, SignedIn};
+pub use signed_in::SignedIn;
+pub use store::{Absence, Issued, Lifetimes, NotIssued, SessionStore};
 
 use crate::host::{NoRandomness, Random};
 use crate::identity::Identity;
@@ -68,13 +72,16 @@ impl Session {
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
     use zeroize::Zeroizing;
 
     use super::*;
-    use crate::http::Headers;
+    use crate::http::{Cookies, Headers};
     use crate::oauth::State;
     use crate::session::key_ring::Purpose;
     use crate::session::sealed_box::Place;
+    use crate::time::Seconds;
 
     #[derive(Debug)]
     struct Counter(u8);
@@ -97,7 +104,7 @@ mod tests {
     /// Whoever has the key can seal anything: what is inside is still read as strictly.
     #[test]
     fn hostile_text_under_a_good_seal_never_opens() {
-        let texts: [&[u8]; 16] = [
+        let texts: [&[u8]; 18] = [
             b"",
             b"{}",
             b"[]",
@@ -111,6 +118,8 @@ mod tests {
             b"{\"t\":[1],\"x\":1}",
             b"{\"a\":\"t\",\"e\":-1}",
             b"{\"a\":5,\"e\":1}",
+            b"{\"a\":\"t\",\"e\":1,\"s\":[\"account\"]}",
+            b"{\"s\":\"AAAAAAAAAAAAAAAAAAAAAAAA\",\"v\":\"v\",\"t\":1,\"r\":\"/\",\"c\":\"ci\"}",
             b"{\"a\":\"t\",\"e\":1} ",
             b"{\"s\":\"AAAAAAAAAAAAAAAAAAAAAAAA\",\"v\":\"v\",\"t\":99999999999999999999,\"r\":\"/\"}",
             b"{\"s\":{},\"v\":\"v\",\"t\":1,\"r\":\"/\"}",
@@ -135,15 +144,67 @@ mod tests {
                 seal(Purpose::Returns, returns)
             );
             let headers = Headers::new(vec![("cookie".to_owned(), line.into_bytes())]);
-            let cookies = crate::http::Cookies::read(&headers);
+            let cookies = Cookies::read(&headers);
             let now = UnixTime(1);
             let logins = PendingLogins::new(&ring, now);
             assert!(logins.find(&cookies, &state).is_none(), "{text:?}");
-            assert!(!Returns::read(&ring, &cookies).are_a_loop(), "{text:?}");
+            assert!(
+                !Returns::read(&ring, &cookies, None).are_a_loop(),
+                "{text:?}"
+            );
             let grant = seal(Purpose::Grant, "__Host-bitgate-grant");
-            let opened = Grant::open(&ring, "", &grant);
+            let opened = Grant::open(&ring, &GrantCookies::main(), "", &grant);
             // White space behind a document is no harm.
             assert_eq!(opened.is_some(), text.ends_with(b" "), "{text:?}");
         }
+    }
+
+    /// What a second request brings unchanged is not opened again.
+    #[test]
+    fn a_warm_request_opens_neither_grant() {
+        let identity = Identity {
+            account_id: "a".to_owned(),
+            email: None,
+            nickname: None,
+        };
+        let grant = |token: &str| Grant {
+            access_token: crate::oauth::AccessToken::new(token),
+            refresh_token: None,
+            expires_at: UnixTime(60),
+            lifetime: Seconds(60),
+            scopes: None,
+        };
+        let lifetimes = Lifetimes {
+            max_age: Seconds(60),
+            idle_timeout: Seconds(60),
+        };
+        let store = SessionStore::new(ring(), "id", lifetimes);
+        let (now, random, none) = (UnixTime(0), &mut Counter(0), Headers::default());
+        let none = Cookies::read(&none);
+        let issued = store.issue(identity, &grant("main"), &none, now, random);
+        let Issued {
+            session_id,
+            mut cookies,
+        } = issued.unwrap();
+        let ci = GrantCookies::of("ci", "ci-id");
+        let sealed = store.seal_grant(&ci, &session_id, &grant("ci"), now, random);
+        cookies.extend(ci.set(&sealed.unwrap(), Seconds(60), ci.present(&none)));
+        let pair = |cookie: &crate::http::SetCookie| {
+            let line = cookie.header_value().unwrap().as_str().to_owned();
+            line.split("; ").next().unwrap().to_owned()
+        };
+        let line = cookies.iter().map(pair).collect::<Vec<_>>().join("; ");
+        let headers = Headers::new(vec![("cookie".to_owned(), line.into_bytes())]);
+        let cookies = Cookies::read(&headers);
+        let open = || {
+            let main = store.open(&cookies, now).unwrap();
+            let named = store.open_named(&main, &ci, &cookies).unwrap();
+            (main, named)
+        };
+        let (cold, warm) = (open(), open());
+        assert_eq!(cold.0.grant, grant("main"));
+        assert_eq!(cold.1.grant, grant("ci"));
+        assert_eq!(cold.1.session, cold.0.session);
+        assert!(Rc::ptr_eq(&cold.0, &warm.0) && Rc::ptr_eq(&cold.1, &warm.1));
     }
 }

@@ -15,7 +15,7 @@
 
 use crate::host::{Host, SharedData, Version};
 use crate::oauth::random_text;
-use crate::session::slots::{NO_VERSION, SlotKeys, Slots};
+use crate::slots::{NO_VERSION, SlotKeys, Slots};
 use crate::time::{Seconds, UnixTime};
 
 /// The number of slots. A slot with two tokens of 2,600 characters has 7 KB.
@@ -342,7 +342,7 @@ impl Record {
 mod tests {
     use super::*;
     use crate::host::{NoRandomness, Random};
-    use crate::session::slots::Memory;
+    use crate::slots::Memory;
 
     #[derive(Debug, Default)]
     struct Counter(u8);

@@ -3,6 +3,8 @@
 //! A browser, or something on its way, can drop the session cookie and keep the others. It would be
 //! sent to sign in for ever, several times a second, at the cost of the provider's limits.
 
+use std::borrow::Cow;
+
 use crate::host::{NoRandomness, Random};
 use crate::http::{Cookies, SetCookie};
 use crate::session::key_ring::{KeyRing, Purpose};
@@ -11,12 +13,6 @@ use crate::time::{Seconds, UnixTime};
 
 const NAME: &str = "__Host-bitgate-returns";
 
-const PLACE: Place<'static> = Place {
-    purpose: Purpose::Returns,
-    cookie: NAME,
-    session_id: "",
-};
-
 /// How long a sign-in counts.
 const SPAN: Seconds = Seconds(60);
 
@@ -24,27 +20,37 @@ const SPAN: Seconds = Seconds(60);
 const MAX: u8 = 3;
 
 /// How often this browser completed a sign-in, each within a minute of the one before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Returns(u8);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Returns {
+    cookie: Cow<'static, str>,
+    count: u8,
+}
 
 impl Returns {
-    /// What the cookies say; nothing if they say nothing that can be read. The browser's clock ends
-    /// the minute: clocks of two instances that differ are a cause of such loops.
+    /// What the cookies say of `consumer`, `None` for the main sign-in; nothing if they say nothing
+    /// that can be read. Each counts for itself: a page can need the grants of all of them. The
+    /// browser's clock ends the minute: clocks of two instances that differ are a cause of such
+    /// loops.
     #[must_use]
-    pub fn read(ring: &KeyRing, cookies: &Cookies<'_>) -> Self {
+    pub fn read(ring: &KeyRing, cookies: &Cookies<'_>, consumer: Option<&str>) -> Self {
+        let cookie: Cow<'static, str> = match consumer {
+            None => NAME.into(),
+            Some(consumer) => format!("{NAME}-{consumer}").into(),
+        };
         let plain = cookies
-            .single(NAME)
-            .and_then(|text| ring.open_box(PLACE, text));
+            .single(&cookie)
+            .and_then(|text| ring.open_box(place(&cookie), text));
         let text = plain
             .as_deref()
             .and_then(|plain| std::str::from_utf8(plain).ok());
-        Self(text.and_then(|text| text.parse().ok()).unwrap_or(0))
+        let count = text.and_then(|text| text.parse().ok()).unwrap_or(0);
+        Self { cookie, count }
     }
 
     /// Whether one more request without a session means that no sign-in will ever help.
     #[must_use]
-    pub fn are_a_loop(self) -> bool {
-        self.0 >= MAX
+    pub fn are_a_loop(&self) -> bool {
+        self.count >= MAX
     }
 
     /// The cookie that also counts a sign-in at `now`.
@@ -57,14 +63,22 @@ impl Returns {
         now: UnixTime,
         random: &mut dyn Random,
     ) -> Result<SetCookie, NoRandomness> {
-        let count = self.0.saturating_add(1).min(MAX).to_string();
-        let text = ring.seal_box(PLACE, count.as_bytes(), now, random)?;
-        Ok(SetCookie::new(NAME, text, SPAN))
+        let count = self.count.saturating_add(1).min(MAX).to_string();
+        let text = ring.seal_box(place(&self.cookie), count.as_bytes(), now, random)?;
+        Ok(SetCookie::new(self.cookie, text, SPAN))
     }
 
     /// Starts the count again: a person is in the loop now.
     #[must_use]
-    pub fn removal() -> SetCookie {
-        SetCookie::removal(NAME)
+    pub fn removal(self) -> SetCookie {
+        SetCookie::removal(self.cookie)
+    }
+}
+
+fn place(cookie: &str) -> Place<'_> {
+    Place {
+        purpose: Purpose::Returns,
+        cookie,
+        session_id: "",
     }
 }

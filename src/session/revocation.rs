@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::host::{SharedData, Version};
 use crate::session::Session;
-use crate::session::slots::{NO_VERSION, SlotKeys, Slots};
+use crate::slots::{NO_VERSION, SlotKeys, Slots};
 use crate::time::UnixTime;
 
 /// Sessions that began before a time are over.
@@ -138,7 +138,7 @@ fn read(bytes: &[u8]) -> Option<(&str, UnixTime)> {
 mod tests {
     use super::*;
     use crate::identity::Identity;
-    use crate::session::slots::Memory;
+    use crate::slots::Memory;
 
     fn has(out: &SignedOut, session_id: &str, now: u64, memory: &Memory) -> bool {
         SignedOut::has(&out.place(session_id), UnixTime(now), memory)

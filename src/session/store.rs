@@ -1,22 +1,23 @@
 //! The one way to write a session into cookies and to read it back.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
 use crate::host::{NoRandomness, Random};
 use crate::http::{Cookies, SetCookie};
 use crate::session::cache::VerifiedSessions;
-use crate::session::grant::{NAMES as GRANT_NAMES, NotWritten, Parts, cookies_of, present_names};
+use crate::session::grant::NotWritten;
+use crate::session::grant_cookies::{NAMED_PREFIX, Parts};
 use crate::session::{
-    CLOCK_SKEW_SECONDS, COOKIE_PREFIX, Grant, KeyRing, Revocations, SESSION_COOKIE, Session,
-    SignedOut, SlotKeys,
+    COOKIE_PREFIX, Grant, GrantCookies, KeyRing, Revocations, SESSION_COOKIE, Session, SignedIn,
 };
 use crate::time::{Seconds, UnixTime};
 
 /// How many cookies with our prefix are taken away. A browser of ours never has more; a stranger
-/// who sends thousands gets no answer of thousands of lines.
-const MAX_REMOVED: usize = 16;
+/// who sends thousands gets no answer of thousands of lines. With three further consumers it has up
+/// to 6 of the session, 15 of their grants, 4 logins and 4 counts of returns.
+const MAX_REMOVED: usize = 32;
 
 /// A session in use is sealed again when this part of the idle timeout has passed.
 const SLIDES_PER_IDLE_TIMEOUT: u64 = 10;
@@ -28,21 +29,6 @@ pub struct Lifetimes {
     pub max_age: Seconds,
     /// From the last use.
     pub idle_timeout: Seconds,
-}
-
-/// A session with its grant, both opened.
-#[derive(Debug)]
-pub struct SignedIn {
-    /// Who, and since when.
-    pub session: Session,
-    /// Their tokens.
-    pub grant: Grant,
-    /// Worked out once, since every request asks.
-    renew_at: UnixTime,
-    /// The same for where a sign-out would be.
-    sign_out_place: OnceCell<SlotKeys>,
-    /// The sealed session that follows this one, so that parallel requests get the same.
-    successor: RefCell<Option<(UnixTime, String)>>,
 }
 
 /// Why a request has no session.
@@ -82,6 +68,7 @@ pub struct SessionStore {
     lifetimes: Lifetimes,
     revocations: Revocations,
     verified: RefCell<VerifiedSessions>,
+    main: GrantCookies,
 }
 
 impl SessionStore {
@@ -95,6 +82,7 @@ impl SessionStore {
             lifetimes,
             revocations: Revocations::default(),
             verified,
+            main: GrantCookies::main(),
         }
     }
 
@@ -119,11 +107,16 @@ impl SessionStore {
     /// [`Absence`] says whether there was one.
     pub fn open(&self, cookies: &Cookies<'_>, now: UnixTime) -> Result<Rc<SignedIn>, Absence> {
         let token = cookies.single(SESSION_COOKIE).ok_or(Absence::Missing)?;
-        let parts = Parts::read(cookies).ok_or(Absence::Missing)?;
-        let known = self.verified.borrow_mut().find(token, &parts);
+        let parts = self.main.read(cookies).ok_or(Absence::Missing)?;
+        let known = self.verified.borrow_mut().find(None, token, &parts);
         let signed_in = match known {
             Some(signed_in) => signed_in,
-            None => self.verify(token, &parts).ok_or(Absence::Missing)?,
+            None => {
+                let session = Session::open(&self.ring, &self.client_id, token);
+                let session = session.ok_or(Absence::Missing)?;
+                self.verify(&self.main, session, token, &parts)
+                    .ok_or(Absence::Missing)?
+            }
         };
         signed_in.liveness(self.lifetimes, now)?;
         match self.revocations.cover(&signed_in.session) {
@@ -132,20 +125,34 @@ impl SessionStore {
         }
     }
 
-    fn verify(&self, token: &str, parts: &Parts<'_>) -> Option<Rc<SignedIn>> {
-        let session = Session::open(&self.ring, &self.client_id, token)?;
+    /// The session, which was opened from the same cookies, with the grant that lies in `names`. Not
+    /// every session has one, and it may have ended.
+    #[must_use]
+    pub fn open_named(
+        &self,
+        signed_in: &SignedIn,
+        names: &GrantCookies,
+        cookies: &Cookies<'_>,
+    ) -> Option<Rc<SignedIn>> {
+        let token = cookies.single(SESSION_COOKIE)?;
+        let parts = names.read(cookies)?;
+        let consumer = names.consumer();
+        let known = self.verified.borrow_mut().find(consumer, token, &parts);
+        known.or_else(|| self.verify(names, signed_in.session.clone(), token, &parts))
+    }
+
+    fn verify(
+        &self,
+        names: &GrantCookies,
+        session: Session,
+        token: &str,
+        parts: &Parts<'_>,
+    ) -> Option<Rc<SignedIn>> {
         let text = parts.join();
-        let grant = Grant::open(&self.ring, &session.id, &text)?;
-        let signed_in = Rc::new(SignedIn {
-            session,
-            renew_at: grant.renew_at(),
-            sign_out_place: OnceCell::new(),
-            grant,
-            successor: RefCell::new(None),
-        });
-        self.verified
-            .borrow_mut()
-            .keep(token, text, Rc::clone(&signed_in));
+        let grant = Grant::open(&self.ring, names, &session.id, &text)?;
+        let signed_in = SignedIn::new(session, grant);
+        let mut verified = self.verified.borrow_mut();
+        verified.keep(names.consumer(), token, text, Rc::clone(&signed_in));
         Some(signed_in)
     }
 
@@ -171,58 +178,50 @@ impl SessionStore {
         let max_age = self.lifetimes.max_age;
         let token = session.seal(&self.ring, &self.client_id, now, random)?;
         let mut cookies = vec![SetCookie::new(SESSION_COOKIE, token, max_age)];
-        let text = grant.seal(&self.ring, &session.id, now, random)?;
-        cookies.extend(cookies_of(&text, max_age, &present_names(present))?);
+        let text = grant.seal(&self.ring, &self.main, &session.id, now, random)?;
+        let there = self.main.present(present);
+        let set = self.main.cut(&text, max_age, there);
+        cookies.extend(set.map_err(NotWritten::from)?);
+        // Those of an earlier session never open again, and weigh on every request.
+        let named = present.names_with_prefix(NAMED_PREFIX).into_iter();
+        let named = named.take(MAX_REMOVED).map(str::to_owned);
+        cookies.extend(named.map(SetCookie::removal));
         Ok(Issued {
             session_id: session.id,
             cookies,
         })
     }
 
-    /// Seals the grant that follows the one of `session_id`. `None` without random bytes, or if it
-    /// does not fit its cookies.
+    /// Seals a grant of `session_id` for its cookies.
+    ///
+    /// # Errors
+    /// [`NotIssued`].
     pub fn seal_grant(
         &self,
+        names: &GrantCookies,
         session_id: &str,
         grant: &Grant,
         now: UnixTime,
         random: &mut dyn Random,
-    ) -> Option<String> {
-        let text = grant.seal(&self.ring, session_id, now, random).ok()?;
-        cookies_of(&text, Seconds(0), &[]).ok()?;
-        Some(text)
+    ) -> Result<String, NotIssued> {
+        let text = grant.seal(&self.ring, names, session_id, now, random)?;
+        match names.split(&text) {
+            Some(_) => Ok(text),
+            None => Err(NotIssued::TooLarge),
+        }
     }
 
-    /// The session with the sealed grant that follows its own.
+    /// The session with the sealed grant that follows its own in `names`.
     #[must_use]
-    pub fn follow(&self, signed_in: &SignedIn, sealed: &str) -> Option<Rc<SignedIn>> {
-        let session = signed_in.session.clone();
-        let grant = Grant::open(&self.ring, &session.id, sealed)?;
-        Some(Rc::new(SignedIn {
-            session,
-            renew_at: grant.renew_at(),
-            sign_out_place: OnceCell::new(),
-            grant,
-            successor: RefCell::new(None),
-        }))
-    }
-
-    /// The cookies of a sealed grant, for as long as its session can live. `present` names those
-    /// that the browser has.
-    #[must_use]
-    pub fn grant_cookies(
+    pub fn follow(
+        &self,
+        signed_in: &SignedIn,
+        names: &GrantCookies,
         sealed: &str,
-        session_ends_at: UnixTime,
-        present: &[&'static str],
-        now: UnixTime,
-    ) -> Vec<SetCookie> {
-        cookies_of(sealed, session_ends_at.since(now), present).unwrap_or_default()
-    }
-
-    /// The names of the grant's cookies that a request brought.
-    #[must_use]
-    pub fn grant_names(cookies: &Cookies<'_>) -> Vec<&'static str> {
-        present_names(cookies)
+    ) -> Option<Rc<SignedIn>> {
+        let session = signed_in.session.clone();
+        let grant = Grant::open(&self.ring, names, &session.id, sealed)?;
+        Some(SignedIn::new(session, grant))
     }
 
     /// The cookie that moves the idle timeout, once per tenth of it; `None` if there is nothing to
@@ -260,7 +259,11 @@ impl SessionStore {
     pub fn removals(&self, present: &Cookies<'_>) -> Vec<SetCookie> {
         let mut names = present.names_with_prefix(COOKIE_PREFIX);
         names.truncate(MAX_REMOVED);
-        names.extend([SESSION_COOKIE].into_iter().chain(GRANT_NAMES));
+        names.extend(
+            [SESSION_COOKIE]
+                .into_iter()
+                .chain(GrantCookies::main_names()),
+        );
         names.sort_unstable();
         names.dedup();
         names
@@ -274,84 +277,11 @@ impl SessionStore {
     pub fn ends_at(&self, signed_in: &SignedIn) -> UnixTime {
         signed_in.ends_at(self.lifetimes)
     }
-}
 
-impl SignedIn {
-    /// Where a sign-out of the session is remembered in `signed_out`.
-    pub fn sign_out_place(&self, signed_out: &SignedOut) -> &SlotKeys {
-        self.sign_out_place
-            .get_or_init(|| signed_out.place(&self.session.id))
-    }
-
-    /// When it is time to renew the grant.
+    /// When it ends if it is used now, and not again.
     #[must_use]
-    pub fn renew_at(&self) -> UnixTime {
-        self.renew_at
-    }
-
-    fn liveness(&self, lifetimes: Lifetimes, now: UnixTime) -> Result<(), Absence> {
-        let Session {
-            issued_at, seen_at, ..
-        } = &self.session;
-        // Sealed by an instance whose clock is ahead, but not by much.
-        let skew = Seconds(CLOCK_SKEW_SECONDS);
-        if now.plus(skew) < *issued_at || now.plus(skew) < *seen_at {
-            return Err(Absence::Missing);
-        }
-        if now >= self.ends_at(lifetimes) {
-            Err(Absence::Expired)
-        } else {
-            Ok(())
-        }
-    }
-
-    /// The earliest of all ends. The configuration may have become stricter since sign-in.
-    fn ends_at(&self, lifetimes: Lifetimes) -> UnixTime {
-        let Session {
-            issued_at,
-            expires_at,
-            seen_at,
-            ..
-        } = &self.session;
-        let by_age = issued_at.plus(lifetimes.max_age);
-        let by_idleness = seen_at.plus(lifetimes.idle_timeout);
-        let end = (*expires_at).min(by_age).min(by_idleness);
-        // What cannot be renewed ends with its token.
-        match self.grant.refresh_token {
-            Some(_) => end,
-            None => end.min(self.grant.expires_at),
-        }
-    }
-
-    #[cfg(test)]
-    pub(super) fn for_tests() -> Rc<Self> {
-        let identity = crate::identity::Identity {
-            account_id: "a".to_owned(),
-            email: None,
-            nickname: None,
-        };
-        let (zero, id) = (UnixTime(0), String::new());
-        let session = Session {
-            id,
-            identity,
-            issued_at: zero,
-            expires_at: zero,
-            seen_at: zero,
-        };
-        let access_token = crate::oauth::AccessToken::new("t");
-        let grant = Grant {
-            access_token,
-            refresh_token: None,
-            expires_at: zero,
-            lifetime: Seconds(0),
-        };
-        Rc::new(Self {
-            session,
-            renew_at: grant.renew_at(),
-            sign_out_place: OnceCell::new(),
-            grant,
-            successor: RefCell::new(None),
-        })
+    pub fn ends_at_after_use(&self, signed_in: &SignedIn, now: UnixTime) -> UnixTime {
+        signed_in.ends_at_if_seen(now, self.lifetimes)
     }
 }
 

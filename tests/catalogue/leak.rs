@@ -54,6 +54,7 @@ pub fn cases() -> Vec<Case> {
                         status: 200,
                         media_type: String::new(),
                         body: b"canary".to_vec(),
+                        retry_after: None,
                     }
                 ),
             ];

@@ -375,7 +375,7 @@ fn closed(world: &mut World, targets: &[&str]) {
 /// Whatever rules there are: one more that closes something lets nothing more through.
 fn a_closing_rule_opens_nothing(_: &mut World) {
     use bitgate::http::RequestTarget;
-    use bitgate::policy::{Allow, Found, Inject, PathTemplate, Policy, Rule, Tail};
+    use bitgate::policy::{Allow, Found, Inject, PathTemplate, Policy, Rule, Shadow, Tail};
     let templates = [
         "/",
         "/**",
@@ -407,20 +407,24 @@ fn a_closing_rule_opens_nothing(_: &mut World) {
             methods: None,
             tail: tails[draw(2)],
             origins: Vec::new(),
-            allow: allow.unwrap_or(allows[draw(3)]),
+            allow: allow.unwrap_or_else(|| allows[draw(3)].clone()),
             inject: Inject::None,
+            shadow: Shadow::Decides,
+            identity_token: None,
+            consumer: None,
         };
         let rules: Vec<Rule> = (0..4).map(|_| rule(None)).collect();
         let closing = rule(Some(Allow::Nobody));
-        let before = Policy { rules };
-        for at in 0..=before.rules.len() {
-            let mut after = before.clone();
-            after.rules.insert(at, closing.clone());
+        let before = Policy::new(rules.clone());
+        for at in 0..=rules.len() {
+            let mut after = rules.clone();
+            after.insert(at, closing.clone());
+            let after = Policy::new(after);
             for target in targets {
                 let target = RequestTarget::parse(target.as_bytes()).unwrap();
                 let allowed = |policy: &Policy| match policy.find("GET", &target) {
                     Found::Rule(_, rule) => {
-                        Some(rule.allow).filter(|allow| *allow != Allow::Nobody)
+                        Some(rule.allow.clone()).filter(|allow| *allow != Allow::Nobody)
                     }
                     Found::Ambiguous(_) | Found::Nothing => None,
                 };

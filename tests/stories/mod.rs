@@ -17,8 +17,12 @@ macro_rules! story {
     };
 }
 
+mod access;
 mod client;
+mod consumers;
+mod identity_token;
 mod login;
+mod lookup;
 mod outage;
 mod renewal;
 mod request;

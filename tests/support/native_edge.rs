@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use bitgate::config::Config;
-use bitgate::gate::{Forward, Gate, Renewal, ResponsePlan, Step};
+use bitgate::gate::{Forward, Gate, Job, Progress, ResponsePlan, Step};
 use bitgate::host::{Host, NoRandomness, Random, SharedData, Version};
 use bitgate::http::{Call, Reply, SetCookie};
-use bitgate::time::UnixTime;
+use bitgate::time::{Seconds, UnixTime};
 
 use bitgate_simulator::bitbucket::Wire;
 
@@ -60,6 +60,9 @@ impl SharedData for Memory {
 pub fn parts() -> (impl Random, impl SharedData) {
     (Seeded::default(), Memory::default())
 }
+
+/// A request as Envoy hands it over.
+pub type Fields = Vec<(String, Vec<u8>)>;
 
 pub struct NativeEdge {
     gate: Rc<Gate>,
@@ -125,10 +128,13 @@ impl NativeEdge {
         let media_type = media_type
             .and_then(|text| text.split(';').next())
             .unwrap_or("");
+        let retry_after = response.headers().get("retry-after");
+        let retry_after = retry_after.and_then(|value| Seconds::parse(value.to_str().ok()?));
         Reply::Answer {
             status: response.status().as_u16(),
             media_type: media_type.trim().to_ascii_lowercase(),
             body: response.into_body(),
+            retry_after,
         }
     }
 
@@ -140,10 +146,40 @@ impl NativeEdge {
         }
     }
 
-    fn renew(&mut self, renewal: Renewal) {
-        let reply = self.call(renewal.call());
-        let event = renewal.finish(reply, &mut self.host());
-        self.log.push(event.to_string());
+    fn finish(&mut self, mut job: Job) {
+        loop {
+            let reply = self.call(job.call());
+            match job.resume(reply, &mut self.host()) {
+                Progress::Again(next) => job = next,
+                Progress::Done(event) => return self.log.push(event.to_string()),
+            }
+        }
+    }
+
+    /// One judgement, whatever comes of it.
+    pub fn judge(&mut self, fields: Fields) -> Step {
+        let received = bitgate::http::Request::read(fields);
+        let gate = Rc::clone(&self.gate);
+        gate.on_request(received, &mut self.host())
+    }
+
+    /// The judgement when nothing has to be asked any more.
+    pub fn settled(&mut self, fields: Fields) -> Step {
+        loop {
+            let step = self.judge(fields.clone());
+            let Step::Wait(Some(job), _) = step else {
+                return step;
+            };
+            self.finish(job);
+        }
+    }
+
+    /// What the root context does by the clock.
+    fn tick(&mut self) {
+        let gate = Rc::clone(&self.gate);
+        if let Some(job) = gate.on_tick(&mut self.host()) {
+            self.finish(job);
+        }
     }
 
     fn forward(&self, mut request: Request, forward: &Forward) -> Response {
@@ -195,7 +231,7 @@ fn set_cookies(response: &mut Response, cookies: &[SetCookie]) {
 }
 
 /// The fields as Envoy hands them over.
-fn fields(request: &Request) -> Vec<(String, Vec<u8>)> {
+fn fields(request: &Request) -> Fields {
     let target = request
         .uri()
         .path_and_query()
@@ -225,6 +261,7 @@ fn fields(request: &Request) -> Vec<(String, Vec<u8>)> {
 
 impl Edge for NativeEdge {
     fn send(&mut self, request: Request) -> Response {
+        self.tick();
         let now = UnixTime(self.around.clock.now());
         let received = bitgate::http::Request::read(fields(&request));
         let mut host = Host {
@@ -245,10 +282,11 @@ impl Edge for NativeEdge {
                     step = pending.resume(reply, &mut host);
                 }
                 Step::Forward(mut forward) => {
-                    let renewal = forward.renewal.take();
+                    let renewal = forward.renewal.take().map(Job::Renewal);
+                    let ahead = forward.ahead.take();
                     let mut response = self.forward(request, &forward);
-                    if let Some(renewal) = renewal {
-                        self.renew(*renewal);
+                    for job in renewal.into_iter().chain(ahead) {
+                        self.finish(job);
                     }
                     if let Some(watch) = &forward.response.watch {
                         let gate = Rc::clone(&self.gate);
@@ -258,13 +296,17 @@ impl Edge for NativeEdge {
                     }
                     return response;
                 }
-                Step::Wait(renewal, waiting) => {
+                Step::Noted(events, next) => {
+                    self.log.extend(events.iter().map(ToString::to_string));
+                    step = *next;
+                }
+                Step::Wait(job, waiting) => {
                     // Without one, somebody would be at it who does not exist here.
-                    let Some(renewal) = renewal else {
+                    let Some(job) = job else {
                         step = waiting.give_up();
                         continue;
                     };
-                    self.renew(*renewal);
+                    self.finish(job);
                     step = waiting.resume(&mut self.host());
                 }
                 Step::Respond(response, event) => {

@@ -7,6 +7,9 @@ use super::world::{Issued, World};
 use crate::http::{decoded, pieces};
 use crate::setup::SITE;
 
+/// The first cookie of a grant of the further consumer.
+pub(super) const CI_GRANT: &str = "__Host-bitgate-grant-ci";
+
 /// Who the rules of the world let through to a path.
 #[derive(Debug, PartialEq)]
 pub(super) enum Area {
@@ -17,7 +20,7 @@ pub(super) enum Area {
 
 /// Reads the raw path as a lenient server does: decodes, cuts off parameters, resolves dots and
 /// merges slashes. Where that leads, the rules must have led too.
-pub(super) fn area(request: &Request) -> Area {
+fn segments(request: &Request) -> Vec<Vec<u8>> {
     let raw = request
         .target
         .as_str()
@@ -36,16 +39,37 @@ pub(super) fn area(request: &Request) -> Area {
             segment => segments.push(segment.to_vec()),
         }
     }
+    segments
+}
+
+/// Whether the path gets the token of the further consumer.
+pub(super) fn is_ci(request: &Request) -> bool {
+    segments(request)
+        .first()
+        .is_some_and(|first| first == b"ci")
+}
+
+/// Whether a grant of the further consumer that was handed out came with the request.
+pub(super) fn has_ci_grant(world: &World, request: &Request) -> bool {
+    let fields: Vec<_> = request.headers.all("cookie").collect();
+    let pieces = pieces(&fields);
+    let mut values = world.ci_grants.iter();
+    values.any(|value| pieces.contains(&format!("{CI_GRANT}={value}").into_bytes()))
+}
+
+pub(super) fn area(request: &Request) -> Area {
+    let segments = segments(request);
     let is_api = matches!(request.method.as_str(), "GET" | "POST");
     match (
         segments.first().map_or(&b""[..], Vec::as_slice),
         segments.len(),
     ) {
         (b"public", _) => Area::Public,
-        (b"", 0) | (b"app", _) => Area::SignedIn(Inject::Identity),
+        (b"", 0) | (b"app" | b"signed", _) => Area::SignedIn(Inject::Identity),
         (b"raw", _) if segments.get(1).is_some_and(|second| second == b"closed") => Area::Closed,
         (b"raw", _) => Area::SignedIn(Inject::None),
         (b"plain", 2) => Area::SignedIn(Inject::None),
+        (b"ci", _) => Area::SignedIn(Inject::Bearer),
         (b"api", _) if is_api => Area::SignedIn(Inject::Bearer),
         _ => Area::Closed,
     }

@@ -83,6 +83,7 @@ fn reply(line: &[u8]) -> Reply {
             status,
             media_type,
             body,
+            retry_after: None,
         },
         ("large", _) => Reply::TooLarge,
         ("timeout", _) => Reply::TimedOut,

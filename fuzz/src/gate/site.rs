@@ -18,6 +18,7 @@ const CONFIG: &str = r#"{
         "web": {"cluster": "web"},
         "api": {"cluster": "api"}
     },
+    "consumers": {"ci": {"client_id": "fuzz-ci-consumer", "client_secret": {"env": "SECRET"}, "scopes": ["account"]}},
     "session": {"keys": [{"kid": "fuzz", "key": {"env": "KEY"}}], "max_age": "12h", "idle_timeout": "1h"},
     "rules": [
         {"match": {"path": "/public/**"}, "allow": "public"},
@@ -25,7 +26,9 @@ const CONFIG: &str = r#"{
         {"match": {"paths": ["/", "/app/**"]}, "allow": "signed_in"},
         {"match": {"path": "/raw/closed/**"}, "allow": "nobody"},
         {"match": {"path": "/raw/**", "tail": "raw"}, "allow": "signed_in", "inject": "none", "origins": ["https://other.example.com"]},
+        {"match": {"path": "/signed/**"}, "allow": "signed_in", "identity_token": {"audience": "fuzz"}},
         {"match": {"path": "/plain/{name}"}, "allow": "signed_in", "inject": "none"},
+        {"match": {"path": "/ci/**"}, "allow": "signed_in", "inject": "bearer", "consumer": "ci"},
         {"match": {"path": "/api/**", "methods": ["GET", "POST"]}, "allow": "signed_in", "inject": "bearer"}
     ]
 }"#;

@@ -5,10 +5,12 @@ use bitgate::http::{HeaderValue, Request};
 use bitgate::policy::Inject;
 use bitgate::session::COOKIE_PREFIX;
 
-use super::oracle::{Area, area, is_managed, session};
+use super::oracle::{Area, area, has_ci_grant, is_ci, is_managed, session};
 use super::world::World;
 use crate::http::{is_ours, pieces};
 use crate::setup::{SITE, pair_of};
+
+const IDENTITY_TOKEN: &str = "x-bitgate-identity-token";
 
 /// A request goes upstream by its rule only, and says of the person what we know.
 pub(super) fn forward(world: &mut World, request: &Request, forward: &Forward) {
@@ -23,10 +25,15 @@ pub(super) fn forward(world: &mut World, request: &Request, forward: &Forward) {
                 !says("x-forwarded-user") && !says("authorization"),
                 "{path}"
             );
+            assert!(!says(IDENTITY_TOKEN), "{path}");
             assert!(forward.response.cookies.is_empty(), "{path}");
         }
         Area::SignedIn(inject) => {
             assert!(session.is_some(), "{path} without a session");
+            assert!(
+                !is_ci(request) || has_ci_grant(world, request),
+                "{path} without the grant of its consumer"
+            );
             let is_safe = matches!(request.method.as_str(), "GET" | "HEAD" | "OPTIONS");
             if !is_safe || request.headers.contains("upgrade") {
                 let other = b"https://other.example.com";
@@ -42,6 +49,9 @@ pub(super) fn forward(world: &mut World, request: &Request, forward: &Forward) {
                     "{path} from another site"
                 );
             }
+            // Never without its token, whatever the host can give.
+            let is_signed = request.target.path().starts_with("/signed");
+            assert_eq!(says(IDENTITY_TOKEN), is_signed, "{path}");
             assert_eq!(says("authorization"), inject == Inject::Bearer, "{path}");
             assert_eq!(says("x-forwarded-user"), inject != Inject::None, "{path}");
             assert_eq!(

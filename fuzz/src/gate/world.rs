@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
-use bitgate::gate::{Gate, Renewal, Step};
+use bitgate::gate::{Gate, Job, Renewal, Step};
 use bitgate::host::Host;
-use bitgate::http::{Cookies, Headers, Reply};
-use bitgate::oauth::State;
+use bitgate::http::{Cookies, Headers, Reply, Request};
+use bitgate::oauth::{AuthorizationResponse, State};
 use bitgate::session::PendingLogins;
 use bitgate::time::{Seconds, UnixTime};
 
+use super::oracle::CI_GRANT;
 use super::script::Fields;
 use super::site::{Memory, gate};
 use super::{answer, upstream};
@@ -36,6 +37,8 @@ pub(super) struct World {
     pub(super) replies: VecDeque<Reply>,
     pub(super) jar: BTreeMap<String, String>,
     pub(super) issued: Vec<Issued>,
+    /// The grants of the further consumer that somebody was given, by their first cookies.
+    pub(super) ci_grants: Vec<String>,
     pub(super) state: String,
 }
 
@@ -51,6 +54,7 @@ impl World {
             replies: VecDeque::new(),
             jar: BTreeMap::new(),
             issued: Vec::new(),
+            ci_grants: Vec::new(),
             state: "none".to_owned(),
         }
     }
@@ -96,6 +100,8 @@ impl World {
                 .iter()
                 .find(|(name, _, age)| name == wanted && *age > 0)
         };
+        let ci_grant = find(CI_GRANT).map(|(_, value, _)| value.clone());
+        self.ci_grants.extend(ci_grant);
         let grant = find("__Host-bitgate-grant").map(|(_, value, _)| value.clone());
         let Some((_, token, max_age)) = find("__Host-bitgate") else {
             // A grant that follows another goes with every token of its session.
@@ -133,6 +139,21 @@ impl World {
             .iter()
             .map(|(name, value)| format!("{name}={value}"));
         pairs.collect::<Vec<_>>().join("; ")
+    }
+
+    /// Whether the login that a callback ends is for the further consumer.
+    pub(super) fn is_second_sign_in(&self, request: &Request) -> bool {
+        let query = request.target.query().unwrap_or_default();
+        let state = match AuthorizationResponse::parse(query) {
+            Ok(
+                AuthorizationResponse::Granted { state, .. }
+                | AuthorizationResponse::Refused { state, .. },
+            ) => state,
+            Err(_) => return false,
+        };
+        let (ring, cookies) = (ring(), Cookies::read(&request.headers));
+        let login = PendingLogins::new(&ring, self.now).find(&cookies, &state);
+        login.is_some_and(|login| login.second.is_some())
     }
 
     /// What was just set works: a session opens, and the login of the last state is found.
@@ -189,17 +210,19 @@ impl World {
                     }
                     return;
                 }
-                Step::Wait(renewal, waiting) => {
+                Step::Wait(job, waiting) => {
                     assert!(request.is_some(), "what is no request waits");
-                    step = match renewal {
-                        Some(renewal) => {
+                    step = match job {
+                        Some(Job::Renewal(renewal)) => {
                             self.renew(*renewal);
                             waiting.resume(&mut self.host())
                         }
+                        Some(Job::Lookup(_)) => panic!("no rule here asks for rights"),
                         // Whoever holds the lease died.
                         None => waiting.give_up(),
                     };
                 }
+                Step::Noted(..) => panic!("no rule here is on trial"),
                 Step::Respond(response, event) => {
                     return answer::response(self, request.as_ref(), &response, &event, calls);
                 }

@@ -22,7 +22,9 @@ bitbucket-simulator [options]
   --access-lifetime NUMBER seconds that an access token lives (7200)
   --reuse-window NUMBER    seconds that a used refresh token works (600)
   --lock-out NUMBER        seconds of refusals after a reuse (0)
-  --latency NUMBER         milliseconds before each answer (0)";
+  --latency NUMBER         milliseconds before each answer (0)
+  --api-limit NUMBER       calls to the API an hour, for each consumer and access token;
+                           0 is no limit (1000)";
 
 fn main() -> ExitCode {
     match run() {
@@ -68,6 +70,7 @@ fn run() -> Result<(), lexopt::Error> {
             Long("reuse-window") => settings.reuse_window = arguments.value()?.parse()?,
             Long("lock-out") => settings.lock_out = arguments.value()?.parse()?,
             Long("latency") => settings.latency_ms = arguments.value()?.parse()?,
+            Long("api-limit") => settings.api_limit = Some(arguments.value()?.parse()?),
             Long("help") | Short('h') => {
                 println!("{HELP}");
                 return Ok(());

@@ -1,16 +1,29 @@
 //! `/_simulator/…`: what tests ask the simulator as a process. No part of Bitbucket.
 //!
 //! ```text
-//! GET    /_simulator/ledger     what was asked so far
-//! DELETE /_simulator/ledger     forget it
-//! PUT    /_simulator/settings   {"mode": "legacy", "token_length": 6000, "access_lifetime": 60, …}
-//! POST   /_simulator/faults     {"path": "/2.0/user", "times": 1, "status": 503}
-//!                               or "wire": "hang", "reset", or "slow" with "milliseconds"
+//! GET    /_simulator/ledger      what was asked so far
+//! DELETE /_simulator/ledger      forget it
+//! GET    /_simulator/calls       how often, by the kind of the path and the status of the answer
+//! PUT    /_simulator/settings    {"mode": "legacy", "token_length": 6000, "access_lifetime": 60, …}
+//!                                "api_limit": calls an hour (0: no limit), "retry_after": seconds
+//!                                of a 429 (null: not said), "non_member": "forbidden" or "not_found",
+//!                                "paging": "counted", "numbered" or "opaque", "row_account_ids": false
+//! POST   /_simulator/faults      {"path": "/2.0/user", "times": 1, "status": 503}
+//!                                or "wire": "hang", "reset", or "slow" with "milliseconds"
+//! POST   /_simulator/members     {"workspace": "acme", "account_id": "557058:…", "role": "owner"}
+//!                                or "member", "collaborator", or null: nothing, with all permissions
+//! POST   /_simulator/permissions {"workspace": "acme", "repository": "widgets",
+//!                                "account_id": "557058:…", "permission": "read"}
+//!                                or "write", "admin", or null
 //! ```
+//!
+//! Workspaces and repositories are named by their slugs or their UUIDs.
 
 use serde_json::{Value, json};
 
-use crate::bitbucket::{Bitbucket, Entry, Fault, FaultResponse, Mode};
+use crate::bitbucket::{
+    Bitbucket, Entry, Fault, FaultResponse, Mode, NonMember, Paging, Permission, Role,
+};
 use crate::{Request, Response, json};
 
 impl Bitbucket {
@@ -25,6 +38,20 @@ impl Bitbucket {
                 self.ledger.clear();
                 json(200, &json!({}))
             }
+            ("GET", "/_simulator/calls") => {
+                let calls = self.calls().iter();
+                let calls: Vec<Value> = calls
+                    .map(|((kind, status), count)| {
+                        json!({"kind": kind, "status": status, "count": count})
+                    })
+                    .collect();
+                json(
+                    200,
+                    &json!({"calls": calls, "rate_limited": self.rate_limited()}),
+                )
+            }
+            ("POST", "/_simulator/members") => changed(self.set_member(&document)),
+            ("POST", "/_simulator/permissions") => changed(self.permit(&document)),
             ("PUT", "/_simulator/settings") => match self.set(&document) {
                 Ok(()) => json(200, &json!({})),
                 Err(name) => json(
@@ -41,6 +68,22 @@ impl Bitbucket {
             },
             _ => json(404, &json!({"error": "no such control"})),
         }
+    }
+
+    fn set_member(&mut self, document: &Value) -> Result<(), String> {
+        let [workspace, account_id] = texts(document, ["workspace", "account_id"])?;
+        let role = word(document, "role", Role::read)?;
+        let directory = &mut self.settings.directory;
+        let made = directory.set_role(workspace, account_id, role);
+        made.map_err(|refused| refused.to_string())
+    }
+
+    fn permit(&mut self, document: &Value) -> Result<(), String> {
+        let names = ["workspace", "repository", "account_id"];
+        let [workspace, repository, account_id] = texts(document, names)?;
+        let permission = word(document, "permission", Permission::read)?;
+        let made = self.set_permission(workspace, repository, account_id, permission);
+        made.map_err(|refused| refused.to_string())
     }
 
     fn set(&mut self, document: &Value) -> Result<(), String> {
@@ -60,10 +103,58 @@ impl Bitbucket {
                 ("reuse_window", _, Some(number)) => settings.reuse_window = number,
                 ("lock_out", _, Some(number)) => settings.lock_out = number,
                 ("latency_ms", _, Some(number)) => settings.latency_ms = number,
+                ("api_limit", _, Some(_)) => settings.api_limit = number,
+                ("api_limit", _, None) if value.is_null() => settings.api_limit = None,
+                ("retry_after", _, Some(_)) => settings.retry_after = number,
+                ("retry_after", _, None) if value.is_null() => settings.retry_after = None,
+                ("non_member", Some("forbidden"), _) => settings.non_member = NonMember::Forbidden,
+                ("non_member", Some("not_found"), _) => settings.non_member = NonMember::NotFound,
+                ("paging", Some("counted"), _) => settings.paging = Paging::Counted,
+                ("paging", Some("numbered"), _) => settings.paging = Paging::Numbered,
+                ("paging", Some("opaque"), _) => settings.paging = Paging::Opaque,
+                ("row_account_ids", _, _) if value.is_boolean() => {
+                    settings.row_account_ids = value == true;
+                }
                 _ => return Err(name.clone()),
             }
         }
         Ok(())
+    }
+}
+
+fn changed(made: Result<(), String>) -> Response {
+    match made {
+        Ok(()) => json(200, &json!({})),
+        Err(error) => json(400, &json!({"error": error})),
+    }
+}
+
+fn texts<'d, const N: usize>(
+    document: &'d Value,
+    names: [&str; N],
+) -> Result<[&'d str; N], String> {
+    let mut texts = [""; N];
+    for (text, name) in texts.iter_mut().zip(names) {
+        *text = document[name]
+            .as_str()
+            .ok_or_else(|| format!("expected {name}"))?;
+    }
+    Ok(texts)
+}
+
+/// A word that has to be there, if only as null.
+fn word<T>(
+    document: &Value,
+    name: &str,
+    read: impl FnOnce(&str) -> Option<T>,
+) -> Result<Option<T>, String> {
+    match document.get(name) {
+        Some(Value::Null) => Ok(None),
+        Some(Value::String(word)) => match read(word) {
+            Some(value) => Ok(Some(value)),
+            None => Err(format!("expected a known {name}, but found {word}")),
+        },
+        Some(_) | None => Err(format!("expected {name}, or null")),
     }
 }
 
@@ -95,4 +186,128 @@ fn fault(document: &Value) -> Option<Fault> {
         times: usize::try_from(times).ok()?,
         response,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bitbucket::Settings;
+
+    fn control(bitbucket: &mut Bitbucket, method: &str, name: &str, body: &Value) -> (u16, Value) {
+        let request = http::Request::builder()
+            .method(method)
+            .uri(format!("/_simulator/{name}"))
+            .body(body.to_string().into_bytes());
+        let answer = bitbucket.handle(0, &request.unwrap());
+        (
+            answer.status().as_u16(),
+            serde_json::from_slice(answer.body()).unwrap(),
+        )
+    }
+
+    #[test]
+    fn people_come_and_go() {
+        let mut bitbucket = Bitbucket::new(Settings::default());
+        let eve = "557058:eve";
+        let member = |role| json!({"workspace": "acme", "account_id": eve, "role": role});
+        for role in ["member", "owner", "collaborator"] {
+            let answer = control(&mut bitbucket, "POST", "members", &member(json!(role)));
+            assert_eq!(answer, (200, json!({})));
+            assert_eq!(bitbucket.role_of(eve, "acme"), Role::read(role));
+        }
+        let permission = |permission| {
+            json!({
+                "workspace": "{77aa0000-1111-4222-8333-444455556666}",
+                "repository": "secrets", "account_id": eve, "permission": permission,
+            })
+        };
+        for word in ["read", "admin", "write"] {
+            let body = permission(json!(word));
+            assert_eq!(control(&mut bitbucket, "POST", "permissions", &body).0, 200);
+            let expected = Permission::read(word);
+            assert_eq!(bitbucket.permission_of(eve, "acme", "secrets"), expected);
+        }
+        control(
+            &mut bitbucket,
+            "POST",
+            "permissions",
+            &permission(Value::Null),
+        );
+        assert_eq!(bitbucket.role_of(eve, "acme"), None);
+        control(&mut bitbucket, "POST", "members", &member(json!("member")));
+        control(&mut bitbucket, "POST", "members", &member(Value::Null));
+        assert_eq!(bitbucket.role_of(eve, "acme"), None);
+        for (name, body) in [
+            ("members", json!({})),
+            ("members", json!({"workspace": "acme", "account_id": eve})),
+            ("members", member(json!("admin"))),
+            ("members", member(json!(1))),
+            (
+                "members",
+                json!({"workspace": "nobody", "account_id": eve, "role": "member"}),
+            ),
+            ("permissions", permission(json!("owner"))),
+            (
+                "permissions",
+                json!({"workspace": "acme", "account_id": eve, "permission": null}),
+            ),
+            (
+                "permissions",
+                json!({"workspace": "acme", "repository": "x", "account_id": eve, "permission": null}),
+            ),
+        ] {
+            let (status, answer) = control(&mut bitbucket, "POST", name, &body);
+            assert!(status == 400 && answer["error"].is_string(), "{body}");
+        }
+    }
+
+    #[test]
+    fn knobs_turn_and_calls_are_told() {
+        let mut bitbucket = Bitbucket::new(Settings::default());
+        let body = json!({
+            "api_limit": 1, "retry_after": 7, "non_member": "not_found", "paging": "opaque",
+            "row_account_ids": false,
+        });
+        assert_eq!(control(&mut bitbucket, "PUT", "settings", &body).0, 200);
+        let settings = &bitbucket.settings;
+        assert_eq!(
+            (settings.api_limit, settings.retry_after),
+            (Some(1), Some(7))
+        );
+        assert_eq!(
+            (settings.non_member, settings.paging),
+            (NonMember::NotFound, Paging::Opaque)
+        );
+        assert!(!settings.row_account_ids);
+        let request = http::Request::get("/2.0/workspaces/acme")
+            .header("host", "127.0.0.1:10002")
+            .header("authorization", "Bearer ATCTT3xFfGN0-demo-workspace-token");
+        let request = request.body(Vec::new()).unwrap();
+        assert_eq!(bitbucket.handle(0, &request).status(), 200);
+        assert_eq!(bitbucket.handle(0, &request).status(), 429);
+        let (_, calls) = control(&mut bitbucket, "GET", "calls", &Value::Null);
+        let call = |status| {
+            let kind = "/2.0/workspaces/{workspace}";
+            json!({"kind": kind, "status": status, "count": 1})
+        };
+        let expected = json!({"calls": [call(200), call(429)], "rate_limited": 1});
+        assert_eq!(calls, expected);
+        let body = json!({"api_limit": null, "retry_after": null});
+        assert_eq!(control(&mut bitbucket, "PUT", "settings", &body).0, 200);
+        assert_eq!(bitbucket.settings.api_limit, None);
+        assert_eq!(bitbucket.settings.retry_after, None);
+        for body in [
+            json!({"api_limit": "many"}),
+            json!({"retry_after": true}),
+            json!({"paging": "none"}),
+            json!({"non_member": null}),
+            json!({"row_account_ids": "no"}),
+        ] {
+            assert_eq!(
+                control(&mut bitbucket, "PUT", "settings", &body).0,
+                400,
+                "{body}"
+            );
+        }
+    }
 }

@@ -5,7 +5,7 @@ use crate::{Response, response};
 /// The next `times` requests for `path` get `response`.
 #[derive(Clone, Debug)]
 pub struct Fault {
-    /// The path, exactly.
+    /// The path exactly, or the kind of paths, such as `/2.0/workspaces/{workspace}`.
     pub path: String,
     /// How often.
     pub times: usize,
@@ -53,16 +53,29 @@ impl Wire {
     }
 }
 
-/// The first fault for `path`, which is used up by one.
-pub(super) fn take(faults: &mut Vec<Fault>, path: &str) -> Option<FaultResponse> {
+/// The first fault for one of `paths`, which is used up by one.
+pub(super) fn take(faults: &mut Vec<Fault>, paths: [&str; 2]) -> Option<FaultResponse> {
     let at = faults
         .iter()
-        .position(|fault| fault.path == path && fault.times > 0)?;
+        .position(|fault| paths.contains(&fault.path.as_str()) && fault.times > 0)?;
     let fault = faults.get_mut(at)?;
     fault.times -= 1;
     let taken = fault.response.clone();
     faults.retain(|fault| fault.times > 0);
     Some(taken)
+}
+
+/// What it looks like when somebody asks too much.
+pub(super) fn too_many(retry_after: Option<u64>) -> Response {
+    let body = "Rate limit for this resource has been exceeded";
+    let mut answer = response(429, "text/plain", body);
+    let headers = answer.headers_mut();
+    let no_cache = http::HeaderValue::from_static("no-cache, no-store");
+    headers.insert("cache-control", no_cache);
+    if let Some(seconds) = retry_after {
+        headers.insert("retry-after", seconds.into());
+    }
+    answer
 }
 
 /// What it does to the right answer, which is only made if it is wanted.
@@ -86,11 +99,7 @@ pub(super) fn apply(fault: FaultResponse, right: impl FnOnce() -> Response) -> R
             answer
         }
         // Captured without a Retry-After.
-        FaultResponse::Status(429) => response(
-            429,
-            "text/plain",
-            "Rate limit for this resource has been exceeded",
-        ),
+        FaultResponse::Status(429) => too_many(None),
         FaultResponse::Status(status) => response(status, "text/html", "<h1>Error</h1>"),
     }
 }

@@ -1,4 +1,8 @@
-//! Codes and tokens: who has which, and what is still good.
+//! Codes and tokens: who has which, and what is still good. Each is found by its text at once,
+//! however many there are.
+
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
@@ -28,28 +32,32 @@ pub(super) struct Subject {
 
 #[derive(Debug)]
 struct Access {
-    token: String,
-    subject: Subject,
-    family: u64,
+    subject: Arc<Subject>,
     expires_at: u64,
     revoked: bool,
 }
 
 #[derive(Debug)]
 struct Refresh {
-    token: String,
-    subject: Subject,
+    subject: Arc<Subject>,
     family: u64,
     last_used_at: u64,
     rotated_at: Option<u64>,
     revoked: bool,
 }
 
+/// The texts of tokens, in the order in which they were given out.
+#[derive(Debug, Default)]
+struct Given {
+    access: Vec<Arc<str>>,
+    refresh: Vec<Arc<str>>,
+}
+
 /// How a refresh token is used.
 #[derive(Debug)]
 pub(super) enum Refreshed {
     Good {
-        subject: Subject,
+        subject: Arc<Subject>,
         family: u64,
     },
     /// It was rotated away too long ago.
@@ -61,9 +69,12 @@ pub(super) enum Refreshed {
 pub(super) struct Grants {
     seed: u64,
     counter: u64,
-    codes: Vec<(String, Code)>,
-    access: Vec<Access>,
-    refresh: Vec<Refresh>,
+    codes: HashMap<String, Code>,
+    access: HashMap<Arc<str>, Access>,
+    refresh: HashMap<Arc<str>, Refresh>,
+    of_family: HashMap<u64, Given>,
+    /// `None` is the consumers themselves.
+    of_account: HashMap<Option<String>, Given>,
 }
 
 impl Grants {
@@ -71,9 +82,11 @@ impl Grants {
         Self {
             seed,
             counter: 0,
-            codes: Vec::new(),
-            access: Vec::new(),
-            refresh: Vec::new(),
+            codes: HashMap::new(),
+            access: HashMap::new(),
+            refresh: HashMap::new(),
+            of_family: HashMap::new(),
+            of_account: HashMap::new(),
         }
     }
 
@@ -105,15 +118,12 @@ impl Grants {
 
     pub(super) fn new_code(&mut self, code: Code) -> String {
         let text = self.text(24);
-        self.codes.push((text.clone(), code));
+        self.codes.insert(text.clone(), code);
         text
     }
 
     pub(super) fn code(&mut self, text: &str) -> Option<&mut Code> {
-        self.codes
-            .iter_mut()
-            .find(|(known, _)| known == text)
-            .map(|(_, code)| code)
+        self.codes.get_mut(text)
     }
 
     pub(super) fn new_family(&mut self) -> u64 {
@@ -123,47 +133,59 @@ impl Grants {
 
     pub(super) fn new_access(
         &mut self,
-        subject: &Subject,
+        subject: &Arc<Subject>,
         family: u64,
         expires_at: u64,
         (mode, length): (Mode, usize),
-    ) -> String {
-        let token = self.token(mode, length);
-        let subject = subject.clone();
-        self.access.push(Access {
-            token: token.clone(),
-            subject,
-            family,
+    ) -> Arc<str> {
+        let token: Arc<str> = self.token(mode, length).into();
+        for given in self.given(subject, family) {
+            given.access.push(Arc::clone(&token));
+        }
+        let access = Access {
+            subject: Arc::clone(subject),
             expires_at,
             revoked: false,
-        });
+        };
+        self.access.insert(Arc::clone(&token), access);
         token
     }
 
     pub(super) fn new_refresh(
         &mut self,
-        subject: &Subject,
+        subject: &Arc<Subject>,
         family: u64,
         now: u64,
         (mode, length): (Mode, usize),
-    ) -> String {
-        let token = self.token(mode, length);
-        self.refresh.push(Refresh {
-            token: token.clone(),
-            subject: subject.clone(),
+    ) -> Arc<str> {
+        let token: Arc<str> = self.token(mode, length).into();
+        for given in self.given(subject, family) {
+            given.refresh.push(Arc::clone(&token));
+        }
+        let refresh = Refresh {
+            subject: Arc::clone(subject),
             family,
             last_used_at: now,
             rotated_at: None,
             revoked: false,
-        });
+        };
+        self.refresh.insert(Arc::clone(&token), refresh);
         token
     }
 
+    fn given(&mut self, subject: &Subject, family: u64) -> [&mut Given; 2] {
+        let account_id = subject.account_id.clone();
+        [
+            self.of_family.entry(family).or_default(),
+            self.of_account.entry(account_id).or_default(),
+        ]
+    }
+
     /// Who a token is about, if it is good at `now`.
-    pub(super) fn subject_of(&self, token: &str, now: u64) -> Option<&Subject> {
-        let good =
-            |access: &&Access| access.token == token && !access.revoked && now < access.expires_at;
-        self.access.iter().find(good).map(|access| &access.subject)
+    pub(super) fn subject_of(&self, token: &str, now: u64) -> Option<&Arc<Subject>> {
+        let access = self.access.get(token)?;
+        let is_good = !access.revoked && now < access.expires_at;
+        is_good.then_some(&access.subject)
     }
 
     /// Uses a refresh token; `rotates` takes it out of use after `window` seconds.
@@ -174,10 +196,10 @@ impl Grants {
         now: u64,
         (rotates, window, lifetime): (bool, u64, u64),
     ) -> Refreshed {
-        let found = self.refresh.iter_mut().find(|refresh| {
-            refresh.token == token && refresh.subject.client_id == client_id && !refresh.revoked
-        });
-        let Some(refresh) = found else {
+        let found = self.refresh.get_mut(token);
+        let theirs =
+            |refresh: &&mut Refresh| refresh.subject.client_id == client_id && !refresh.revoked;
+        let Some(refresh) = found.filter(theirs) else {
             return Refreshed::Unknown;
         };
         if now >= refresh.last_used_at + lifetime {
@@ -194,45 +216,49 @@ impl Grants {
             refresh.rotated_at = Some(now);
         }
         Refreshed::Good {
-            subject: refresh.subject.clone(),
+            subject: Arc::clone(&refresh.subject),
             family: refresh.family,
         }
     }
 
     pub(super) fn revoke_family(&mut self, family: u64) {
-        self.access
-            .iter_mut()
-            .filter(|a| a.family == family)
-            .for_each(|a| a.revoked = true);
-        self.refresh
-            .iter_mut()
-            .filter(|r| r.family == family)
-            .for_each(|r| r.revoked = true);
+        if let Some(given) = self.of_family.get(&family) {
+            revoke(given, &mut self.access, &mut self.refresh);
+        }
     }
 
     pub(super) fn revoke_account(&mut self, account_id: &str) {
-        let is_theirs = |subject: &Subject| subject.account_id.as_deref() == Some(account_id);
-        self.access
-            .iter_mut()
-            .filter(|a| is_theirs(&a.subject))
-            .for_each(|a| a.revoked = true);
-        self.refresh
-            .iter_mut()
-            .filter(|r| is_theirs(&r.subject))
-            .for_each(|r| r.revoked = true);
+        if let Some(given) = self.of_account.get(&Some(account_id.to_owned())) {
+            revoke(given, &mut self.access, &mut self.refresh);
+        }
     }
 
     pub(super) fn expire_access_tokens(&mut self) {
-        self.access
-            .iter_mut()
-            .for_each(|access| access.expires_at = 0);
+        for access in self.access.values_mut() {
+            access.expires_at = 0;
+        }
     }
 
     pub(super) fn access_tokens_of(&self, account_id: &str) -> Vec<String> {
-        let theirs = self
-            .access
-            .iter()
-            .filter(|access| access.subject.account_id.as_deref() == Some(account_id));
-        theirs.map(|access| access.token.clone()).collect()
+        let given = self.of_account.get(&Some(account_id.to_owned()));
+        let tokens = given.into_iter().flat_map(|given| &given.access);
+        tokens.map(|token| token.as_ref().to_owned()).collect()
+    }
+}
+
+fn revoke(
+    given: &Given,
+    access: &mut HashMap<Arc<str>, Access>,
+    refresh: &mut HashMap<Arc<str>, Refresh>,
+) {
+    for token in &given.access {
+        if let Some(access) = access.get_mut(token) {
+            access.revoked = true;
+        }
+    }
+    for token in &given.refresh {
+        if let Some(refresh) = refresh.get_mut(token) {
+            refresh.revoked = true;
+        }
     }
 }

@@ -1,12 +1,13 @@
 //! What Bitbucket was asked. Never a secret, a code or a token.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Value, json};
 
+use crate::bitbucket::api::Route;
 use crate::{Request, header};
 
-/// The most entries that are kept.
+/// The most entries that are kept. What is counted is counted beyond it.
 const MAX_ENTRIES: usize = 100_000;
 
 /// One request.
@@ -20,6 +21,8 @@ pub struct Entry {
     pub method: String,
     /// Its path, without the query.
     pub path: String,
+    /// The kind of its path, such as `/2.0/workspaces/{workspace}`.
+    pub kind: &'static str,
     /// The scheme of its credentials, such as `Basic`.
     pub authorization: Option<String>,
     /// The consumer, if it said.
@@ -46,6 +49,7 @@ impl Entry {
             host: header(request, "host").unwrap_or_default().to_owned(),
             method: request.method().to_string(),
             path: request.uri().path().to_owned(),
+            kind: Route::read(request.uri().path()).kind(),
             authorization: scheme.map(str::to_owned),
             client_id: None,
             account_id: None,
@@ -65,6 +69,7 @@ impl Entry {
             "host": self.host,
             "method": self.method,
             "path": self.path,
+            "kind": self.kind,
             "authorization": self.authorization,
             "client_id": self.client_id,
             "account_id": self.account_id,
@@ -78,11 +83,20 @@ impl Entry {
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     entries: Vec<Entry>,
+    paths: HashMap<String, usize>,
+    kinds: BTreeMap<(&'static str, u16), usize>,
     locked: HashMap<String, u64>,
 }
 
 impl Ledger {
     pub(super) fn push(&mut self, entry: Entry) {
+        *self.kinds.entry((entry.kind, entry.status)).or_default() += 1;
+        match self.paths.get_mut(&entry.path) {
+            Some(count) => *count += 1,
+            None => {
+                self.paths.insert(entry.path.clone(), 1);
+            }
+        }
         if self.entries.len() < MAX_ENTRIES {
             self.entries.push(entry);
         }
@@ -92,8 +106,24 @@ impl Ledger {
         &self.entries
     }
 
+    /// Requests for a path, or for a kind of paths.
+    pub(super) fn count(&self, path: &str) -> usize {
+        let of_kind = self.kinds.iter().filter(|((kind, _), _)| *kind == path);
+        match self.paths.get(path) {
+            Some(count) => *count,
+            None => of_kind.map(|(_, count)| count).sum(),
+        }
+    }
+
+    /// Requests by the kind of their path and the status of their answer.
+    pub(super) fn kinds(&self) -> &BTreeMap<(&'static str, u16), usize> {
+        &self.kinds
+    }
+
     pub(super) fn clear(&mut self) {
         self.entries.clear();
+        self.paths.clear();
+        self.kinds.clear();
     }
 
     /// Until when a client gets nothing but refusals.
@@ -103,5 +133,26 @@ impl Ledger {
 
     pub(super) fn lock(&mut self, client_id: &str, until: u64) {
         self.locked.insert(client_id.to_owned(), until);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_hold_beyond_what_is_kept() {
+        let request = http::Request::get("/2.0/workspaces/acme").body(Vec::new());
+        let entry = Entry::of(0, &request.unwrap());
+        let mut ledger = Ledger::default();
+        for _ in 0..MAX_ENTRIES + 5 {
+            ledger.push(entry.clone());
+        }
+        assert_eq!(ledger.entries().len(), MAX_ENTRIES);
+        for path in ["/2.0/workspaces/acme", "/2.0/workspaces/{workspace}"] {
+            assert_eq!(ledger.count(path), MAX_ENTRIES + 5);
+        }
+        ledger.clear();
+        assert_eq!(ledger.count("/2.0/workspaces/acme"), 0);
     }
 }

@@ -3,19 +3,30 @@
 mod api;
 mod authorize;
 mod control;
+mod directory;
 mod fault;
 mod grants;
 mod ledger;
+mod limit;
 mod parameters;
+mod people;
 mod settings;
 mod token;
 
+pub use directory::{Directory, Group, Permission, Project, Refused, Repository, Role, Workspace};
 pub use fault::{Fault, FaultResponse, Wire};
 pub use ledger::Entry;
-pub use settings::{Consumer, Email, Mode, Person, Pkce, Settings};
+pub use limit::Usage;
+pub use settings::{
+    AccessToken, AccessTokenKind, Consumer, Email, Mode, NonMember, Paging, Person, Pkce, Settings,
+};
+
+use std::collections::BTreeMap;
 
 use crate::bitbucket::grants::Grants;
 use crate::bitbucket::ledger::Ledger;
+use crate::bitbucket::limit::Limits;
+use crate::bitbucket::people::Places;
 use crate::{Request, Response, header, response};
 
 /// The simulator.
@@ -25,6 +36,8 @@ pub struct Bitbucket {
     pub settings: Settings,
     grants: Grants,
     ledger: Ledger,
+    limits: Limits,
+    places: Places,
     faults: Vec<Fault>,
 }
 
@@ -37,6 +50,8 @@ impl Bitbucket {
             settings,
             grants,
             ledger: Ledger::default(),
+            limits: Limits::default(),
+            places: Places::default(),
             faults: Vec::new(),
         }
     }
@@ -57,7 +72,7 @@ impl Bitbucket {
             return response(421, "text/plain", "This is not a host of Bitbucket.\n");
         }
         let mut entry = Entry::of(now, request);
-        let answer = match fault::take(&mut self.faults, &path) {
+        let answer = match fault::take(&mut self.faults, [&path, entry.kind]) {
             Some(fault) => fault::apply(fault, || self.route(now, request, is_web, &mut entry)),
             None => self.route(now, request, is_web, &mut entry),
         };
@@ -72,7 +87,7 @@ impl Bitbucket {
         match request.uri().path() {
             "/site/oauth2/authorize" if is_web => self.authorize(now, request, entry),
             "/site/oauth2/access_token" if is_web => self.token(now, request, entry),
-            path if is_api && path.starts_with("/2.0/") => self.api(now, request, entry),
+            path if is_api && api::is_ours(path) => self.api(now, request, entry),
             _ => response(404, "text/html", "<h1>Not found</h1>"),
         }
     }
@@ -83,13 +98,30 @@ impl Bitbucket {
         self.ledger.entries()
     }
 
-    /// How many requests came for `path`.
+    /// How many requests came for a path, or for a kind of paths such as
+    /// `/2.0/workspaces/{workspace}`. It is right however many came.
     #[must_use]
     pub fn count(&self, path: &str) -> usize {
-        self.ledger()
-            .iter()
-            .filter(|entry| entry.path == path)
-            .count()
+        self.ledger.count(path)
+    }
+
+    /// How many requests came, by the kind of their path and the status of their answer. It is
+    /// right however many came.
+    #[must_use]
+    pub fn calls(&self) -> &BTreeMap<(&'static str, u16), usize> {
+        self.ledger.kinds()
+    }
+
+    /// How many requests got a 429 because the hour was full. A fault is none of them.
+    #[must_use]
+    pub fn rate_limited(&self) -> u64 {
+        self.limits.refused()
+    }
+
+    /// What a consumer (by its key) or an access token asked of the API.
+    #[must_use]
+    pub fn usage_of(&self, credential: &str) -> Usage {
+        self.limits.usage(credential)
     }
 
     /// Makes the next requests for a path fail.
@@ -124,12 +156,85 @@ impl Bitbucket {
         self.grants.revoke_account(account_id);
     }
 
-    /// The account is closed: nobody signs in with it, and all its tokens end.
+    /// The account is closed: nobody signs in with it, it is in no workspace, and all its tokens
+    /// end.
     pub fn close_account(&mut self, account_id: &str) {
         self.grants.revoke_account(account_id);
+        self.settings.directory.remove_account(account_id);
         self.settings
             .people
             .retain(|person| person.account_id != account_id);
+    }
+}
+
+/// Who works where. Each of these is [`Directory`]'s.
+impl Bitbucket {
+    /// Somebody leaves a workspace, and with it all permissions and groups there.
+    ///
+    /// # Errors
+    /// If there is no such workspace.
+    pub fn remove_member(&mut self, workspace: &str, account_id: &str) -> Result<(), Refused> {
+        let directory = &mut self.settings.directory;
+        directory.set_role(workspace, account_id, None)
+    }
+
+    /// Gives an account an explicit permission on a repository, or takes it.
+    ///
+    /// # Errors
+    /// If there is no such workspace or repository.
+    pub fn set_permission(
+        &mut self,
+        workspace: &str,
+        repository: &str,
+        account_id: &str,
+        permission: Option<Permission>,
+    ) -> Result<(), Refused> {
+        let directory = &mut self.settings.directory;
+        directory.set_permission(workspace, repository, account_id, permission)
+    }
+
+    /// Gives a workspace another slug; the old one leads nowhere.
+    ///
+    /// # Errors
+    /// If there is no such workspace, or the slug is another one's.
+    pub fn rename_workspace(&mut self, workspace: &str, slug: &str) -> Result<(), Refused> {
+        self.settings.directory.rename_workspace(workspace, slug)
+    }
+
+    /// Somebody takes a slug that is free, for a workspace that nobody is in.
+    ///
+    /// # Errors
+    /// If the slug or the UUID is another one's.
+    pub fn reuse_slug(&mut self, slug: &str, uuid: &str) -> Result<(), Refused> {
+        self.settings.directory.add_workspace(Workspace {
+            uuid: uuid.to_owned(),
+            slug: slug.to_owned(),
+            name: "Somebody else".to_owned(),
+        })
+    }
+
+    /// What an account is in a workspace, by slug or UUID.
+    #[must_use]
+    pub fn role_of(&self, account_id: &str, workspace: &str) -> Option<Role> {
+        self.settings.directory.role_of(account_id, workspace)
+    }
+
+    /// The explicit permission of an account on a repository, each by slug or UUID.
+    #[must_use]
+    pub fn permission_of(
+        &self,
+        account_id: &str,
+        workspace: &str,
+        repository: &str,
+    ) -> Option<Permission> {
+        let directory = &self.settings.directory;
+        directory.permission_of(account_id, workspace, repository)
+    }
+
+    /// The groups that an account is in: slug of the workspace, slug of the group.
+    #[must_use]
+    pub fn groups_of(&self, account_id: &str) -> Vec<(String, String)> {
+        self.settings.directory.groups_of(account_id)
     }
 }
 

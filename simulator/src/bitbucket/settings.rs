@@ -1,5 +1,7 @@
 //! The knobs, with the values of the original.
 
+use crate::bitbucket::directory::Directory;
+
 /// Which of the two worlds: consumers are moved one by one since May 2026.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -59,6 +61,53 @@ pub struct Person {
     pub emails: Vec<Email>,
 }
 
+/// What an access token is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccessTokenKind {
+    /// A whole workspace.
+    Workspace,
+    /// One repository: its UUID, with the braces.
+    Repository(String),
+}
+
+/// A token of a workspace or a repository (`ATCT…`): nobody's account, and no OAuth.
+#[derive(Clone, Debug)]
+pub struct AccessToken {
+    /// The token itself.
+    pub token: String,
+    /// What it is for.
+    pub kind: AccessTokenKind,
+    /// The UUID of its workspace, with the braces.
+    pub workspace: String,
+    /// Its scopes. `account` is none that it can have.
+    pub scopes: Vec<String>,
+    /// Whether it may do what is for administrators of the workspace only.
+    pub is_admin: bool,
+    /// Calls that it may make in an hour, where that is not [`Settings::api_limit`]: the limit
+    /// grows with the seats of a workspace, for access tokens only.
+    pub api_limit: Option<u64>,
+}
+
+/// What somebody is told who is nothing in a workspace. Both were seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NonMember {
+    /// 403.
+    Forbidden,
+    /// 404, as if there were no such workspace.
+    NotFound,
+}
+
+/// How a list is cut into pages. Only `values`, `pagelen` and `next` are sure to be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paging {
+    /// With `page` and `size`.
+    Counted,
+    /// With `page`, without `size`.
+    Numbered,
+    /// With neither, and a `next` that nobody could make up.
+    Opaque,
+}
+
 /// Everything that can be chosen.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -72,6 +121,22 @@ pub struct Settings {
     pub consumers: Vec<Consumer>,
     /// The people.
     pub people: Vec<Person>,
+    /// Who works where.
+    pub directory: Directory,
+    /// Tokens of workspaces and repositories.
+    pub access_tokens: Vec<AccessToken>,
+    /// Calls to the API that a consumer, or an access token, may make in any 3,600 seconds. `None`
+    /// and 0 are no limit.
+    pub api_limit: Option<u64>,
+    /// Seconds in a `Retry-After` of a 429. The original was seen without one.
+    pub retry_after: Option<u64>,
+    /// What somebody is told who is nothing in a workspace.
+    pub non_member: NonMember,
+    /// How a list is cut into pages.
+    pub paging: Paging,
+    /// Whether the user of a row has an account id. Captured answers have one, the examples of the
+    /// documentation have the UUID alone.
+    pub row_account_ids: bool,
     /// Characters of each token; by default 2,600 migrated and 100 legacy.
     pub token_length: Option<usize>,
     /// Seconds that an access token lives.
@@ -116,12 +181,23 @@ impl Default for Settings {
                 .to_vec(),
             private: false,
         };
+        let people = people();
+        let mut ids = people.iter().map(|person| person.account_id.as_str());
+        let ids = std::array::from_fn(|_| ids.next().unwrap_or_default());
+        let directory = Directory::demo(ids);
         Self {
             mode: Mode::Migrated,
             web_host: "127.0.0.1:10001".to_owned(),
             api_host: "127.0.0.1:10002".to_owned(),
             consumers: vec![consumer],
-            people: people(),
+            people,
+            directory,
+            access_tokens: vec![bot()],
+            api_limit: Some(1_000),
+            retry_after: None,
+            non_member: NonMember::Forbidden,
+            paging: Paging::Counted,
+            row_account_ids: true,
             token_length: None,
             access_lifetime: 7_200,
             code_lifetime: 600,
@@ -133,6 +209,18 @@ impl Default for Settings {
             latency_ms: 0,
             seed: 1,
         }
+    }
+}
+
+/// The bot of the demo, which administers `acme`.
+fn bot() -> AccessToken {
+    AccessToken {
+        token: "ATCTT3xFfGN0-demo-workspace-token".to_owned(),
+        kind: AccessTokenKind::Workspace,
+        workspace: "{77aa0000-1111-4222-8333-444455556666}".to_owned(),
+        scopes: vec!["repository".to_owned(), "project".to_owned()],
+        is_admin: true,
+        api_limit: None,
     }
 }
 

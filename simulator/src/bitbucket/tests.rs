@@ -24,7 +24,11 @@ fn post(path: &str, pairs: &[(&str, &str)]) -> http::request::Builder {
         .header("content-type", "application/x-www-form-urlencoded")
 }
 
-fn authorize(bitbucket: &mut Bitbucket, now: u64, changes: &[(&str, Option<&str>)]) -> Response {
+pub(super) fn authorize(
+    bitbucket: &mut Bitbucket,
+    now: u64,
+    changes: &[(&str, Option<&str>)],
+) -> Response {
     let ada = bitbucket.settings.people[0].account_id.clone();
     let mut pairs = vec![
         ("client_id", "demo-consumer"),
@@ -46,7 +50,7 @@ fn authorize(bitbucket: &mut Bitbucket, now: u64, changes: &[(&str, Option<&str>
     bitbucket.handle(now, &request)
 }
 
-fn location(response: &Response) -> &str {
+pub(super) fn location(response: &Response) -> &str {
     response
         .headers()
         .get("location")
@@ -78,7 +82,7 @@ fn token(bitbucket: &mut Bitbucket, now: u64, pairs: &[(&str, &str)]) -> (u16, V
     token_with(bitbucket, now, "demo-consumer:demo-secret", pairs)
 }
 
-fn exchange(bitbucket: &mut Bitbucket, now: u64, code: &str) -> (u16, Value) {
+pub(super) fn exchange(bitbucket: &mut Bitbucket, now: u64, code: &str) -> (u16, Value) {
     let pairs = [
         ("grant_type", "authorization_code"),
         ("code", code),

@@ -1,6 +1,8 @@
 //! `/site/oauth2/access_token` (RFC 6749 sections 4.1.3, 4.4 and 6), with Bitbucket's own errors:
 //! `unauthorized_client` where the RFC says `invalid_client`, and always 400.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::json;
@@ -93,15 +95,15 @@ impl Bitbucket {
         }
         code.used_for = Some(family);
         entry.account_id = Some(code.account_id.clone());
-        let subject = Subject {
+        let subject = Arc::new(Subject {
             client_id: consumer.client_id.clone(),
             account_id: Some(code.account_id.clone()),
             scopes: consumer.scopes.clone(),
-        };
+        });
         let refresh = self
             .grants
             .new_refresh(&subject, family, now, self.form_of_tokens());
-        let refresh = Some(refresh.as_str()).filter(|_| self.settings.refresh_tokens);
+        let refresh = Some(refresh.as_ref()).filter(|_| self.settings.refresh_tokens);
         self.granted(now, &subject, family, "authorization_code", refresh)
     }
 
@@ -128,7 +130,7 @@ impl Bitbucket {
                     true => self
                         .grants
                         .new_refresh(&subject, family, now, self.form_of_tokens()),
-                    false => token,
+                    false => token.into(),
                 };
                 self.granted(now, &subject, family, "refresh_token", Some(&next))
             }
@@ -147,11 +149,11 @@ impl Bitbucket {
                         Calls for auto generated consumers should use urn:bitbucket:oauth2:jwt instead.";
             return refuse("unauthorized_client", text);
         }
-        let subject = Subject {
+        let subject = Arc::new(Subject {
             client_id: consumer.client_id.clone(),
             account_id: None,
             scopes: consumer.scopes.clone(),
-        };
+        });
         let family = self.grants.new_family();
         self.granted(now, &subject, family, "client_credentials", None)
     }
@@ -163,7 +165,7 @@ impl Bitbucket {
     fn granted(
         &mut self,
         now: u64,
-        subject: &Subject,
+        subject: &Arc<Subject>,
         family: u64,
         grant_type: &str,
         refresh: Option<&str>,
@@ -178,7 +180,7 @@ impl Bitbucket {
             // "state" is the grant type's name, and not the client's state.
             Mode::Legacy => json!({"scopes": scopes, "token_type": "bearer", "state": grant_type}),
         };
-        document["access_token"] = access.into();
+        document["access_token"] = access.as_ref().into();
         document["expires_in"] = lifetime.into();
         if let Some(refresh) = refresh {
             document["refresh_token"] = refresh.into();

@@ -60,10 +60,17 @@ pub(crate) struct ExplainOptions {
     pub(crate) place: Option<String>,
     /// The form of the answer.
     pub(crate) form: Form,
-    /// The request's method.
-    pub(crate) method: String,
-    /// The request's address.
-    pub(crate) url: String,
+    /// The requests.
+    pub(crate) asked: Asked,
+}
+
+/// Which requests to explain.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    /// Those in the lines of standard input.
+    Lines,
+    /// A method and an address.
+    One(String, String),
 }
 
 /// The form of an answer.
@@ -130,17 +137,18 @@ const EXPLAIN_HELP: &str = "\
 Says what becomes of a request: the rule, its conditions, and the outcome.
 
 Usage: bitgate explain FILE [--as PERSON] [--in PLACE] [--json] METHOD URL
+       bitgate explain FILE [--as PERSON] [--in PLACE] [--json] - < REQUESTS
 
-FILE is as for bitgate check. URL is an address, or a path of the site; it is taken as it is, so
+FILE is as for bitgate check; REQUESTS has METHOD and URL in each line. URL is an address, or a path of the site; it is taken as it is, so
 that what is wrong with it shows. The request is one of a program, without headers of its own.
 
 Options:
   --as PERSON   a file with what Bitbucket knows about somebody (docs/command.md); without it,
                 nobody has signed in
   --in PLACE    the place of the configuration as in bitgate check, where a file has several
-  --json        one JSON document
+  --json        one JSON document in a line for each request
 
-Exit status: 0 if the request is let through, 1 if it is refused, 2 if that cannot be said.
+Exit status: 0 if all requests are let through, 1 if one is refused, 2 if that cannot be said.
 ";
 
 const KEYGEN_HELP: &str = "\
@@ -216,17 +224,28 @@ fn explain(mut parser: Parser) -> Result<Command, String> {
             Long(_) | Short(_) => return Err(argument.unexpected().to_string()),
         }
     }
-    let Ok([file, method, url]) = <[OsString; 3]>::try_from(values) else {
-        let message = "expected a file, a method and an address: see bitgate explain --help";
-        return Err(message.to_owned());
+    let is_stdin = |value: &OsString| value == "-";
+    let (file, asked) = match <[OsString; 3]>::try_from(values) {
+        Ok([file, method, url]) => {
+            let method = method.string().map_err(|error| error.to_string())?;
+            let url = url.string().map_err(|error| error.to_string())?;
+            (file, Asked::One(method, url))
+        }
+        Err(values) => match <[OsString; 2]>::try_from(values) {
+            Ok([file, lines]) if is_stdin(&lines) && !is_stdin(&file) => (file, Asked::Lines),
+            Ok(_) | Err(_) => {
+                let message =
+                    "expected a file, a method and an address: see bitgate explain --help";
+                return Err(message.to_owned());
+            }
+        },
     };
     Ok(Command::Explain(ExplainOptions {
         file,
         person,
         place,
         form,
-        method: method.string().map_err(|error| error.to_string())?,
-        url: url.string().map_err(|error| error.to_string())?,
+        asked,
     }))
 }
 

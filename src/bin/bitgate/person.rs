@@ -2,7 +2,10 @@
 
 use std::ffi::OsStr;
 
+use bitgate::identity::Principal;
+use bitgate::policy::{Name, NameError, Permission, Role};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error};
 
 use crate::input::Input;
 
@@ -16,30 +19,17 @@ pub(crate) struct Person {
     #[serde(default)]
     pub(crate) email: Option<String>,
     /// What kind of principal it is.
+    #[serde(default = "person", deserialize_with = "principal")]
+    pub(crate) principal: Principal,
+    /// What the token may; those of the configuration unless given.
     #[serde(default)]
-    pub(crate) principal: Kind,
-    /// What the token may do.
-    #[serde(default)]
-    pub(crate) scopes: Vec<String>,
-    /// The groups that the account is in, beyond those of the configuration.
+    pub(crate) scopes: Option<Vec<String>>,
+    /// The groups that Bitbucket has them in. Those of the configuration list account ids.
     #[serde(default)]
     pub(crate) groups: Vec<String>,
-    /// The workspaces that it sees.
+    /// The workspaces that they see.
     #[serde(default)]
     pub(crate) workspaces: Vec<Workspace>,
-}
-
-/// The kind of a principal.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Kind {
-    /// A technical account.
-    Bot,
-    /// Somebody who signed in.
-    #[default]
-    Person,
-    /// A run of Bitbucket Pipelines.
-    Pipeline,
 }
 
 /// A workspace that somebody sees.
@@ -47,52 +37,35 @@ pub(crate) enum Kind {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Workspace {
     /// Its name in addresses.
+    #[serde(deserialize_with = "workspace_slug")]
     pub(crate) slug: String,
-    /// Its id, with braces.
+    /// Its id, with braces and in lower case.
+    #[serde(deserialize_with = "uuid")]
     pub(crate) uuid: String,
-    /// What they are there; a collaborator is no member, and has none.
-    #[serde(default)]
+    /// What they are there.
+    #[serde(default, deserialize_with = "role")]
     pub(crate) role: Option<Role>,
-    /// The repositories in it that they see.
+    /// The repositories in it that they have a permission on.
     #[serde(default)]
     pub(crate) repositories: Vec<Repository>,
 }
 
-/// What somebody is in a workspace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Role {
-    /// A member.
-    Member,
-    /// An owner, who is a member too.
-    Owner,
-}
-
-/// A repository that somebody sees.
+/// A repository that somebody has a permission on.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Repository {
     /// Its name in addresses.
+    #[serde(deserialize_with = "repository_slug")]
     pub(crate) slug: String,
-    /// Its id, with braces.
+    /// Its id, with braces and in lower case.
+    #[serde(deserialize_with = "uuid")]
     pub(crate) uuid: String,
     /// What they may do there.
+    #[serde(deserialize_with = "permission")]
     pub(crate) permission: Permission,
     /// The key of its project.
     #[serde(default)]
     pub(crate) project: Option<String>,
-}
-
-/// What somebody may do in a repository.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Permission {
-    /// Everything.
-    Admin,
-    /// Look.
-    Read,
-    /// Look and change.
-    Write,
 }
 
 impl Person {
@@ -105,5 +78,57 @@ impl Person {
         let input = Input::read(file).map_err(|error| format!("{name}: {error}"))?;
         // Nothing in it is secret, so the reader may show what it found.
         serde_json::from_slice(input.bytes()).map_err(|error| format!("{name}: {error}"))
+    }
+}
+
+fn person() -> Principal {
+    Principal::Person
+}
+
+fn principal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Principal, D::Error> {
+    let all = [Principal::Bot, Principal::Person, Principal::Pipeline];
+    let word = String::deserialize(deserializer)?;
+    let found = all.into_iter().find(|kind| kind.as_str() == word);
+    found.ok_or_else(|| D::Error::custom("expected one of bot, person, pipeline"))
+}
+
+fn role<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Role>, D::Error> {
+    let word = String::deserialize(deserializer)?;
+    let found = Role::read(&word);
+    let found =
+        found.ok_or_else(|| D::Error::custom("expected one of collaborator, member, owner"));
+    found.map(Some)
+}
+
+fn permission<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Permission, D::Error> {
+    let word = String::deserialize(deserializer)?;
+    let found = Permission::read(&word);
+    found.ok_or_else(|| D::Error::custom("expected one of admin, read, write"))
+}
+
+fn workspace_slug<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    slug(deserializer, Name::workspace)
+}
+
+fn repository_slug<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    slug(deserializer, Name::repository)
+}
+
+fn slug<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    read: fn(&str) -> Result<Name, NameError>,
+) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    match read(&text) {
+        Ok(Name::Slug(slug)) => Ok(slug),
+        Ok(Name::Uuid(_)) | Err(_) => Err(D::Error::custom("expected a slug in lower case")),
+    }
+}
+
+fn uuid<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    match Name::workspace(&text) {
+        Ok(Name::Uuid(uuid)) => Ok(uuid),
+        Ok(Name::Slug(_)) | Err(_) => Err(D::Error::custom("expected a UUID with its braces")),
     }
 }

@@ -8,11 +8,11 @@ use crate::host::Version;
 
 /// A version that no key has: the host counts up from 1. On a key that is absent the host does not
 /// compare versions, so this one creates it, and fails if somebody else has just done so.
-pub(super) const NO_VERSION: Version = Version::MAX;
+pub(crate) const NO_VERSION: Version = Version::MAX;
 
 /// The slots for one use.
 #[derive(Debug)]
-pub(super) struct Slots {
+pub(crate) struct Slots {
     secret: [u8; 32],
     prefix: String,
     count: u32,
@@ -23,15 +23,23 @@ pub(super) struct Slots {
 #[derive(Debug)]
 pub struct SlotKeys {
     /// A name for the session that does not tell its id.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// The keys to look at, in this order.
-    pub(super) keys: Vec<String>,
+    pub(crate) keys: Vec<String>,
+}
+
+impl SlotKeys {
+    /// A name that does not tell what it stands for.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
 }
 
 impl Slots {
     /// `count` slots for `using`, apart from those of other `owner`s: a session has `probes` of them.
     /// What is derived does not depend on the session keys, which change.
-    pub(super) fn new(using: &str, owner: &str, count: u32, probes: u32) -> Self {
+    pub(crate) fn new(using: &str, owner: &str, count: u32, probes: u32) -> Self {
         let secret = HMAC::mac(owner, format!("bitgate {using} v1"));
         let label = HMAC::mac("label", secret);
         let label = URL_SAFE_NO_PAD.encode(label.get(..6).unwrap_or_default());
@@ -44,7 +52,7 @@ impl Slots {
     }
 
     /// The place of a session. It takes a MAC.
-    pub(super) fn place(&self, session_id: &str) -> SlotKeys {
+    pub(crate) fn place(&self, session_id: &str) -> SlotKeys {
         let mac = HMAC::mac(session_id, self.secret);
         let (head, rest) = mac.split_at_checked(4).unwrap_or_default();
         let start = head.iter().fold(0_u32, |number, byte| {
@@ -64,7 +72,7 @@ impl Slots {
 /// Shared data of one worker, for tests.
 #[cfg(test)]
 #[derive(Debug, Default)]
-pub(super) struct Memory(pub(super) std::collections::HashMap<String, (Vec<u8>, Version)>);
+pub(crate) struct Memory(pub(crate) std::collections::HashMap<String, (Vec<u8>, Version)>);
 
 #[cfg(test)]
 impl crate::host::SharedData for Memory {

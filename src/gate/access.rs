@@ -1,0 +1,183 @@
+//! Whether somebody with a session may do what they ask for.
+//!
+//! The condition is evaluated with what is known. What decides and is not known, or too old, is
+//! asked, one question at a time; what cannot be asked is used as it is within `grace`.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use crate::gate::facts::{Need, Old, SessionFacts, TokenScopes};
+use crate::gate::job::Job;
+use crate::gate::lookup::Asked;
+use crate::gate::{Gate, Reason};
+use crate::host::Host;
+use crate::http::Request;
+use crate::policy::{self, Allow, Condition, Denial, Rule, Truth};
+use crate::rights::{Priority, Question};
+use crate::session::SignedIn;
+
+/// No condition has so many questions that this is not enough; it ends a loop that would be a defect.
+const MAX_ROUNDS: usize = 64;
+
+/// Somebody with a session whose main token works, and what the token may that the rule is about.
+pub(super) type Who<'a> = (&'a SignedIn, TokenScopes<'a>);
+
+/// Whether a request that waited may wait on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    Left,
+    Over,
+}
+
+/// What becomes of the request.
+#[derive(Debug)]
+pub(super) enum Decision {
+    /// It may. An answer that is nearly too old is asked anew meanwhile.
+    Allowed(Option<Job>),
+    /// It may not.
+    Denied(Reason),
+    /// It waits for the answer to this question, after this job was begun.
+    Later(Option<Job>, String),
+    /// The session is over: Bitbucket does not accept its token any more.
+    Over,
+    /// Nobody can say.
+    Unavailable(Reason),
+}
+
+impl Gate {
+    /// Decides about a request of somebody with a session.
+    pub(super) fn decide(
+        self: &Rc<Self>,
+        rule: &Rule,
+        request: &Request,
+        who: Who<'_>,
+        patience: Patience,
+        host: &mut Host<'_>,
+    ) -> Decision {
+        let (signed_in, _) = who;
+        let condition = match &rule.allow {
+            Allow::Public | Allow::SignedIn => return Decision::Allowed(None),
+            Allow::Nobody => return Decision::Denied(Reason::Forbidden),
+            Allow::When(condition) => condition,
+        };
+        let Some(asked) = rule.asked(&request.method, request.target.path()) else {
+            return Decision::Denied(Reason::NotAllowed);
+        };
+        let mut unavailable = None;
+        let mut given_up: Vec<Question> = Vec::new();
+        for _ in 0..MAX_ROUNDS {
+            let seen = self.evaluate(condition, asked, who, Old::IsUnknown, host);
+            let (truth, needs, aging) = seen;
+            match truth {
+                Truth::Yes => {
+                    let ahead = aging.and_then(|need| self.ask_ahead(&need, signed_in, host));
+                    return Decision::Allowed(ahead);
+                }
+                Truth::No(denial) | Truth::Void(denial) => {
+                    return Decision::Denied(Reason::from(denial));
+                }
+                Truth::Unknown => {}
+            }
+            let is_open = |need: &Need| !given_up.contains(&need.question);
+            let Some(need) = needs.into_iter().find(is_open) else {
+                return Decision::Unavailable(unavailable.unwrap_or(Reason::RightsUnavailable));
+            };
+            let priority = self.priority(&need, condition, asked, who, host);
+            let account_id = &signed_in.session.identity.account_id;
+            let asked_now = match patience {
+                Patience::Left => self.ask(&need, priority, signed_in, host),
+                Patience::Over => Asked::Refused(Reason::RightsUnavailable),
+            };
+            let refused = match asked_now {
+                Asked::Answered => continue,
+                Asked::Token => return Decision::Over,
+                Asked::Job(job) => {
+                    return Decision::Later(Some(job), need.question.key(account_id));
+                }
+                Asked::Leased => return Decision::Later(None, need.question.key(account_id)),
+                Asked::Refused(reason) => reason,
+            };
+            match need.asked_at {
+                Some(_) => self.rights.settle(&need.question, account_id, host.now),
+                None => given_up.push(need.question),
+            }
+            unavailable.get_or_insert(refused);
+        }
+        Decision::Unavailable(Reason::RightsUnavailable)
+    }
+
+    fn evaluate(
+        &self,
+        condition: &Condition,
+        asked: policy::Asked<'_>,
+        who: Who<'_>,
+        old: Old,
+        host: &mut Host<'_>,
+    ) -> (Truth, Vec<Need>, Option<Need>) {
+        let (signed_in, scopes) = who;
+        let facts = SessionFacts {
+            gate: self,
+            identity: &signed_in.session.identity,
+            scopes,
+            old,
+            host: RefCell::new(host),
+            needs: RefCell::default(),
+            aging: RefCell::default(),
+        };
+        let truth = condition.evaluate(asked, &facts);
+        (truth, facts.needs.into_inner(), facts.aging.into_inner())
+    }
+
+    /// An old answer that allows can wait, if it must; what denies is asked anew as if nothing were
+    /// known, since it may be out of date.
+    fn priority(
+        &self,
+        need: &Need,
+        condition: &Condition,
+        asked: policy::Asked<'_>,
+        who: Who<'_>,
+        host: &mut Host<'_>,
+    ) -> Priority {
+        let Some(asked_at) = need.asked_at else {
+            return Priority::New;
+        };
+        let (truth, _, _) = self.evaluate(condition, asked, who, Old::Counts, host);
+        match truth {
+            Truth::Yes | Truth::Unknown => Priority::Refresh {
+                overdue_percent: self.rights.terms().overdue_percent(asked_at, host.now),
+            },
+            Truth::No(_) | Truth::Void(_) => Priority::New,
+        }
+    }
+
+    /// Asks before the answer is too old, so that nobody waits; only while there is plenty of budget.
+    fn ask_ahead(
+        self: &Rc<Self>,
+        need: &Need,
+        signed_in: &SignedIn,
+        host: &mut Host<'_>,
+    ) -> Option<Job> {
+        let priority = Priority::Refresh { overdue_percent: 0 };
+        match self.ask(need, priority, signed_in, host) {
+            Asked::Job(job) => Some(job),
+            Asked::Answered | Asked::Leased | Asked::Refused(_) | Asked::Token => None,
+        }
+    }
+}
+
+impl From<Denial> for Reason {
+    fn from(denial: Denial) -> Self {
+        match denial {
+            Denial::Account => Self::AccountNotListed,
+            Denial::EmailDomain => Self::EmailNotAllowed,
+            Denial::Group => Self::NotInGroup,
+            Denial::Nobody => Self::Forbidden,
+            Denial::NotAllowed => Self::NotAllowed,
+            Denial::Permission => Self::InsufficientPermission,
+            Denial::Principal => Self::WrongPrincipal,
+            Denial::Reused => Self::SlugReused,
+            Denial::Scope => Self::InsufficientScope,
+            Denial::Workspace => Self::NotAMember,
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! What is known about somebody with a session, from Bitbucket's answers that are at hand.
+//!
+//! What is not known, or too old, is noted as a need: the gate asks for it, and decides anew.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use crate::bitbucket::Scopes;
+use crate::gate::Gate;
+use crate::host::Host;
+use crate::identity::{Identity, Principal};
+use crate::policy::{Denial, Facts, Name, Origin, Permission, Role, Truth};
+use crate::rights::{Answer, Pin, Question, Row};
+use crate::session::SignedIn;
+use crate::time::UnixTime;
+
+/// How answers count that are older than `max_age`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Old {
+    /// As answers.
+    Counts,
+    /// As unknown.
+    IsUnknown,
+}
+
+/// What a token may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TokenScopes<'a> {
+    /// There is none yet.
+    NoToken,
+    /// These, as Bitbucket named them when it gave the token.
+    Said(&'a str),
+    /// Nobody said.
+    Unsaid,
+}
+
+impl<'a> TokenScopes<'a> {
+    /// Those of the grant.
+    pub(super) fn of(signed_in: &'a SignedIn) -> Self {
+        match &signed_in.grant.scopes {
+            Some(text) => Self::Said(text),
+            None => Self::Unsaid,
+        }
+    }
+}
+
+/// Something that has to be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Need {
+    pub(super) question: Question,
+    /// When it was asked last, if the answer may still be used.
+    pub(super) asked_at: Option<UnixTime>,
+}
+
+/// The facts for one evaluation.
+pub(super) struct SessionFacts<'a, 'h> {
+    pub(super) gate: &'a Gate,
+    pub(super) identity: &'a Identity,
+    /// What the token may that the rule is about.
+    pub(super) scopes: TokenScopes<'a>,
+    pub(super) old: Old,
+    pub(super) host: RefCell<&'a mut Host<'h>>,
+    /// In the order in which they came up.
+    pub(super) needs: RefCell<Vec<Need>>,
+    /// An answer that was used and will soon be too old.
+    pub(super) aging: RefCell<Option<Need>>,
+}
+
+/// A workspace, as far as it concerns the person.
+enum Found {
+    /// This UUID.
+    Uuid(String),
+    /// None.
+    Not(Truth),
+}
+
+impl SessionFacts<'_, '_> {
+    /// The answer to a question; `None` if it has to be asked.
+    fn answer(&self, question: Question) -> Option<Rc<Answer>> {
+        let host = self.host.borrow();
+        let account_id = &self.identity.account_id;
+        let rights = &self.gate.rights;
+        let known = rights.find(&question, account_id, host.now, host.shared);
+        let Some(known) = known else {
+            self.needs.borrow_mut().push(Need {
+                question,
+                asked_at: None,
+            });
+            return None;
+        };
+        if known.is_settled {
+            // The last fifth of its time.
+            let max_age = rights.terms().max_age;
+            let soon = known.asked_at.plus(max_age).minus(max_age.part(5));
+            if host.now >= soon {
+                self.aging.borrow_mut().get_or_insert(Need {
+                    question,
+                    asked_at: Some(known.asked_at),
+                });
+            }
+            return Some(known.answer);
+        }
+        self.needs.borrow_mut().push(Need {
+            question,
+            asked_at: Some(known.asked_at),
+        });
+        match self.old {
+            Old::Counts => Some(known.answer),
+            Old::IsUnknown => None,
+        }
+    }
+
+    /// The UUID of a workspace. A slug must belong to the UUID that it always had; a name from the
+    /// path must be one of the person's workspaces, so that made-up names cost no call each.
+    fn workspace(&self, name: &Name, origin: Origin) -> Found {
+        match (name, origin) {
+            (Name::Uuid(uuid), Origin::Rule) => return Found::Uuid(uuid.clone()),
+            (Name::Slug(slug), Origin::Rule) => {
+                let host = self.host.borrow();
+                if let Some(uuid) = self.gate.pins.workspace(slug, host.shared) {
+                    return Found::Uuid(uuid);
+                }
+            }
+            (_, Origin::Path) => {}
+        }
+        let Some(answer) = self.answer(Question::Workspaces) else {
+            return Found::Not(Truth::Unknown);
+        };
+        let row = match name {
+            Name::Slug(slug) => answer.row(slug),
+            Name::Uuid(uuid) => answer.rows().iter().find(|row| row.value == *uuid),
+        };
+        let Some(row) = row else {
+            return Found::Not(Truth::No(Denial::Workspace));
+        };
+        let pin = match name {
+            Name::Uuid(_) => Pin::Same,
+            Name::Slug(_) => {
+                let mut host = self.host.borrow_mut();
+                self.gate.pins.pin_workspace(row, host.shared)
+            }
+        };
+        match pin {
+            Pin::Same => Found::Uuid(row.value.clone()),
+            Pin::Other => Found::Not(Truth::Void(Denial::Reused)),
+            Pin::Full => Found::Not(Truth::Unknown),
+        }
+    }
+
+    /// Whether an answer about a workspace is about the one that the rule or the path names: a slug that
+    /// the workspace had before grants nothing.
+    fn is_named(name: &Name, slug: Option<&str>) -> bool {
+        match name {
+            Name::Slug(name) => slug == Some(name),
+            Name::Uuid(_) => true,
+        }
+    }
+
+    /// The person's role in a workspace.
+    fn role_in(&self, name: &Name, uuid: String) -> Option<Option<Role>> {
+        if self.gate.config.access.bot.is_some() {
+            let answer = self.answer(Question::Directory(uuid))?;
+            let row = answer.row(&self.identity.account_id);
+            let row = row.filter(|_| Self::is_named(name, answer.slug.as_deref()));
+            return Some(row.and_then(Row::role));
+        }
+        let answer = self.answer(Question::Role(uuid))?;
+        let row = answer.rows().first();
+        let row = row.filter(|row| Self::is_named(name, Some(&row.key)));
+        Some(row.and_then(Row::role))
+    }
+}
+
+impl Facts for SessionFacts<'_, '_> {
+    fn account_id(&self) -> &str {
+        &self.identity.account_id
+    }
+
+    fn email(&self) -> Option<&str> {
+        self.identity.email.as_deref()
+    }
+
+    fn principal(&self) -> Principal {
+        Principal::Person
+    }
+
+    fn scope(&self, scope: &str) -> Truth {
+        match self.scopes {
+            TokenScopes::Said(text) => Truth::of(Scopes::parse(text).allow(scope), Denial::Scope),
+            TokenScopes::Unsaid => Truth::Void(Denial::Scope),
+            TokenScopes::NoToken => Truth::Unknown,
+        }
+    }
+
+    fn group(&self, name: &str) -> Truth {
+        let groups = &self.gate.config.access.groups;
+        if let Some(members) = groups.members(name) {
+            let is_one = members.binary_search(&self.identity.account_id).is_ok();
+            return Truth::of(is_one, Denial::Group);
+        }
+        // Read on a timer, so it is no need of this request.
+        let host = self.host.borrow();
+        match self.gate.groups_of(&self.identity.account_id, &host) {
+            Some(theirs) => Truth::of(theirs.split(',').any(|group| group == name), Denial::Group),
+            None => Truth::Unknown,
+        }
+    }
+
+    fn role(&self, workspace: &Name, origin: Origin, role: Role) -> Truth {
+        match self.workspace(workspace, origin) {
+            Found::Not(truth) => truth,
+            Found::Uuid(uuid) => match self.role_in(workspace, uuid) {
+                None => Truth::Unknown,
+                Some(theirs) => Truth::of(theirs >= Some(role), Denial::Workspace),
+            },
+        }
+    }
+
+    fn repository(
+        &self,
+        workspace: &Name,
+        origin: Origin,
+        repository: &Name,
+        permission: Permission,
+    ) -> Truth {
+        let uuid = match self.workspace(workspace, origin) {
+            Found::Uuid(uuid) => uuid,
+            Found::Not(Truth::No(_)) => return Truth::No(Denial::Permission),
+            Found::Not(truth) => return truth,
+        };
+        let Some(answer) = self.answer(Question::Repositories(uuid.clone())) else {
+            return Truth::Unknown;
+        };
+        let slug = answer.slug.as_deref();
+        if !Self::is_named(workspace, slug) {
+            return Truth::No(Denial::Permission);
+        }
+        let is_it = |row: &&Row| {
+            row.repository()
+                .is_some_and(|(_, uuid)| uuid == repository.as_str())
+        };
+        let row = match repository {
+            Name::Slug(slug) => answer.row(slug),
+            Name::Uuid(_) => answer.rows().iter().find(is_it),
+        };
+        let found = row.and_then(|row| Some((row, row.repository()?)));
+        let Some((row, (_, theirs))) = found.filter(|(_, (held, _))| *held >= permission) else {
+            return Truth::No(Denial::Permission);
+        };
+        if let Name::Uuid(_) = repository {
+            return Truth::Yes;
+        }
+        let mut host = self.host.borrow_mut();
+        let pins = &self.gate.pins;
+        match pins.pin_repository((&uuid, slug), row, theirs, host.shared) {
+            Pin::Same => Truth::Yes,
+            Pin::Other => Truth::Void(Denial::Reused),
+            Pin::Full => Truth::Unknown,
+        }
+    }
+
+    fn project(
+        &self,
+        workspace: &Name,
+        origin: Origin,
+        key: &str,
+        permission: Permission,
+    ) -> Truth {
+        let uuid = match self.workspace(workspace, origin) {
+            Found::Uuid(uuid) => uuid,
+            Found::Not(Truth::No(_)) => return Truth::No(Denial::Permission),
+            Found::Not(truth) => return truth,
+        };
+        let Some(answer) = self.answer(Question::Projects(uuid, permission)) else {
+            return Truth::Unknown;
+        };
+        let is_named = Self::is_named(workspace, answer.slug.as_deref());
+        Truth::of(is_named && answer.row(key).is_some(), Denial::Permission)
+    }
+}

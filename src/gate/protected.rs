@@ -1,0 +1,204 @@
+//! What needs a session: who it is, whether they mean it, what they may, and with which token.
+
+use std::rc::Rc;
+
+use crate::gate::access::{Decision, Patience};
+use crate::gate::client::RequestId;
+use crate::gate::facts::TokenScopes;
+use crate::gate::intent::is_intended;
+use crate::gate::refusal::Refusal;
+use crate::gate::renewal::{Halt, renewal_of};
+use crate::gate::waiting::Wait;
+use crate::gate::{Forward, Gate, Job, Reason, Step};
+use crate::host::Host;
+use crate::http::{Cookies, Request};
+use crate::policy::Rule;
+use crate::session::SignedIn;
+
+/// What becomes of a request that needs a session.
+pub(super) enum Protected {
+    Decided(Step),
+    /// It has to wait.
+    Waits(Wait),
+}
+
+/// A request on a rule that needs a session.
+#[derive(Clone, Copy)]
+pub(super) struct Subject<'r> {
+    pub(super) request: &'r Request,
+    pub(super) cookies: &'r Cookies<'r>,
+    pub(super) index: usize,
+    pub(super) rule: &'r Rule,
+    pub(super) patience: Patience,
+}
+
+impl Gate {
+    /// Judges a request that needs a session, by the rule that decides.
+    pub(super) fn on_protected(
+        self: &Rc<Self>,
+        request: &Request,
+        (index, rule): (usize, &Rule),
+        patience: Patience,
+        host: &mut Host<'_>,
+    ) -> Protected {
+        let named = Some((index, rule));
+        if !self.config.public.is_authority(&request.authority) {
+            return Protected::Decided(self.refuse(request, named, Reason::WrongHost));
+        }
+        let cookies = Cookies::read(&request.headers);
+        let signed_in = match self.session(&cookies, host) {
+            Ok(signed_in) => signed_in,
+            Err(absence) => {
+                let reason = Reason::from(absence);
+                return Protected::Decided(self.challenge(request, &cookies, reason, host));
+            }
+        };
+        if !is_intended(request, &self.config.public.origin, &rule.origins) {
+            return Protected::Decided(self.refuse(request, named, Reason::CrossSite));
+        }
+        let subject = Subject {
+            request,
+            cookies: &cookies,
+            index,
+            rule,
+            patience,
+        };
+        // Nothing can be asked with a token that has ended. One that has not is renewed only for those
+        // who may go on.
+        let (signed_in, set) = match host.now < signed_in.grant.expires_at {
+            true => (signed_in, Vec::new()),
+            false => {
+                let main = &self.consumers.main;
+                let session_id = signed_in.session.id.clone();
+                match self.current(main, signed_in, &cookies, host) {
+                    Ok(good) => (good.signed_in, good.cookies),
+                    Err(halt) => return self.halted(halt, subject, &session_id, host),
+                }
+            }
+        };
+        // What was renewed must reach the browser, whatever becomes of the request.
+        match self.go_on(subject, signed_in, host) {
+            Ok(mut forward) => {
+                forward.response.cookies.extend(set);
+                Protected::Decided(Step::Forward(forward))
+            }
+            Err(protected) => match *protected {
+                Protected::Decided(step) => Protected::Decided(step.bringing(&set)),
+                waits @ Protected::Waits(_) => waits,
+            },
+        }
+    }
+
+    /// What the request goes upstream with, for somebody whose main token works.
+    fn go_on(
+        self: &Rc<Self>,
+        subject: Subject<'_>,
+        signed_in: Rc<SignedIn>,
+        host: &mut Host<'_>,
+    ) -> Result<Forward, Box<Protected>> {
+        let Subject {
+            request,
+            cookies,
+            index,
+            rule,
+            ..
+        } = subject;
+        let ahead = self.permitted(subject, &signed_in, host)?;
+        // Before a lease is taken, which a refusal would leave to nobody.
+        let Ok(token) = self.identity_token(rule, &signed_in, host) else {
+            let step = self.refuse(request, Some((index, rule)), Reason::NoRandomness);
+            return Err(Box::new(Protected::Decided(step)));
+        };
+        let session_id = signed_in.session.id.clone();
+        let slid = self.sessions.slide(&signed_in, host.now, host.random);
+        let good = match self.current_for(rule, signed_in, cookies, host) {
+            Ok(good) => good,
+            Err(halt) => return Err(Box::new(self.halted(halt, subject, &session_id, host))),
+        };
+        let id = RequestId::of(&request.headers);
+        let groups = self.groups_for(&good.signed_in.session.identity, host);
+        let mut forward = self
+            .forward(request, cookies)
+            .for_person(&self.config, rule.inject, good.injected(), groups, id)
+            .with_identity_token(token);
+        forward.response.cookies.extend(slid);
+        forward.response.cookies.extend(good.cookies);
+        forward.response.watch = good.watch;
+        forward.renewal = good.renewal;
+        forward.ahead = ahead;
+        Ok(forward)
+    }
+
+    /// What becomes of a request without a grant to go on with.
+    fn halted(
+        self: &Rc<Self>,
+        halt: Halt,
+        subject: Subject<'_>,
+        session_id: &str,
+        host: &mut Host<'_>,
+    ) -> Protected {
+        let Subject {
+            request,
+            cookies,
+            patience,
+            ..
+        } = subject;
+        Protected::Decided(match halt {
+            Halt::Later(renewal) if patience == Patience::Left => {
+                return Protected::Waits(Wait {
+                    job: renewal.map(Job::Renewal),
+                    wants: renewal_of(session_id),
+                    reason: Reason::RenewalUnavailable,
+                });
+            }
+            Halt::Later(_) | Halt::Unknown => self.unknown(request, Reason::RenewalUnavailable),
+            Halt::NoGrant(second) => self.ask_for_grant(request, cookies, second, host),
+            Halt::Over => self.challenge(request, cookies, Reason::GrantRefused, host),
+        })
+    }
+
+    /// Whether the rule's condition lets the person through: what to ask ahead of time, or what becomes
+    /// of the request instead.
+    fn permitted(
+        self: &Rc<Self>,
+        subject: Subject<'_>,
+        signed_in: &SignedIn,
+        host: &mut Host<'_>,
+    ) -> Result<Option<Job>, Box<Protected>> {
+        let Subject {
+            request,
+            cookies,
+            index,
+            rule,
+            patience,
+        } = subject;
+        let named = self.opened_for(rule, signed_in, cookies);
+        let scopes = match (&rule.consumer, &named) {
+            (None, _) => TokenScopes::of(signed_in),
+            (Some(_), Some(named)) => TokenScopes::of(named),
+            (Some(_), None) => TokenScopes::NoToken,
+        };
+        let may_lack_grant = rule.consumer.is_some() && named.is_none();
+        let step = match self.decide(rule, request, (signed_in, scopes), patience, host) {
+            Decision::Allowed(ahead) => return Ok(ahead),
+            // Asked for next: the rule may look at its scopes.
+            Decision::Unavailable(_) if may_lack_grant => return Ok(None),
+            Decision::Later(job, wants) => {
+                return Err(Box::new(Protected::Waits(Wait {
+                    job,
+                    wants,
+                    reason: Reason::RightsUnavailable,
+                })));
+            }
+            Decision::Over => self.challenge(request, cookies, Reason::GrantRefused, host),
+            Decision::Denied(reason) => {
+                Refusal::new(reason).into_step(request, Some((index, rule)))
+            }
+            Decision::Unavailable(reason) => Refusal::new(reason)
+                .with_retry(request.target.as_str())
+                .into_step(request, Some((index, rule))),
+        };
+        let account_id = &signed_in.session.identity.account_id;
+        Err(Box::new(Protected::Decided(step.about(account_id))))
+    }
+}

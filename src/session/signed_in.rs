@@ -1,0 +1,111 @@
+//! What the cookies of a request opened to.
+
+use std::cell::{OnceCell, RefCell};
+use std::rc::Rc;
+
+use crate::session::{Absence, CLOCK_SKEW_SECONDS, Grant, Lifetimes, Session, SignedOut};
+use crate::slots::SlotKeys;
+use crate::time::{Seconds, UnixTime};
+
+/// A session with one of its grants, both opened: that of the main sign-in unless something else is
+/// said.
+#[derive(Debug)]
+pub struct SignedIn {
+    /// Who, and since when.
+    pub session: Session,
+    /// Their tokens.
+    pub grant: Grant,
+    /// Worked out once, since every request asks.
+    renew_at: UnixTime,
+    /// The same for where a sign-out would be.
+    sign_out_place: OnceCell<SlotKeys>,
+    /// The sealed session that follows this one, so that parallel requests get the same.
+    pub(super) successor: RefCell<Option<(UnixTime, String)>>,
+}
+
+impl SignedIn {
+    pub(super) fn new(session: Session, grant: Grant) -> Rc<Self> {
+        Rc::new(Self {
+            session,
+            renew_at: grant.renew_at(),
+            sign_out_place: OnceCell::new(),
+            grant,
+            successor: RefCell::new(None),
+        })
+    }
+
+    /// Where a sign-out of the session is remembered in `signed_out`.
+    pub fn sign_out_place(&self, signed_out: &SignedOut) -> &SlotKeys {
+        self.sign_out_place
+            .get_or_init(|| signed_out.place(&self.session.id))
+    }
+
+    /// When it is time to renew the grant.
+    #[must_use]
+    pub fn renew_at(&self) -> UnixTime {
+        self.renew_at
+    }
+
+    pub(super) fn liveness(&self, lifetimes: Lifetimes, now: UnixTime) -> Result<(), Absence> {
+        let Session {
+            issued_at, seen_at, ..
+        } = &self.session;
+        // Sealed by an instance whose clock is ahead, but not by much.
+        let skew = Seconds(CLOCK_SKEW_SECONDS);
+        if now.plus(skew) < *issued_at || now.plus(skew) < *seen_at {
+            return Err(Absence::Missing);
+        }
+        if now >= self.ends_at(lifetimes) {
+            Err(Absence::Expired)
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(super) fn ends_at(&self, lifetimes: Lifetimes) -> UnixTime {
+        self.ends_at_if_seen(self.session.seen_at, lifetimes)
+    }
+
+    /// The earliest of all ends. The configuration may have become stricter since sign-in.
+    pub(super) fn ends_at_if_seen(&self, seen_at: UnixTime, lifetimes: Lifetimes) -> UnixTime {
+        let Session {
+            issued_at,
+            expires_at,
+            ..
+        } = &self.session;
+        let by_age = issued_at.plus(lifetimes.max_age);
+        let by_idleness = seen_at.plus(lifetimes.idle_timeout);
+        let end = (*expires_at).min(by_age).min(by_idleness);
+        // What cannot be renewed ends with its token.
+        match self.grant.refresh_token {
+            Some(_) => end,
+            None => end.min(self.grant.expires_at),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn for_tests() -> Rc<Self> {
+        let identity = crate::identity::Identity {
+            account_id: "a".to_owned(),
+            email: None,
+            nickname: None,
+        };
+        let (zero, id) = (UnixTime(0), String::new());
+        let session = Session {
+            id,
+            identity,
+            issued_at: zero,
+            expires_at: zero,
+            seen_at: zero,
+        };
+        let access_token = crate::oauth::AccessToken::new("t");
+        let grant = Grant {
+            access_token,
+            refresh_token: None,
+            expires_at: zero,
+            lifetime: Seconds(0),
+            scopes: None,
+        };
+        Self::new(session, grant)
+    }
+}

@@ -1,0 +1,394 @@
+//! Who asks Bitbucket, how often, and what becomes of that.
+
+use bitgate_simulator::bitbucket::{Fault, FaultResponse, Group, Repository};
+use serde_json::{Value, json};
+
+use crate::support::browser::{Browser, header};
+use crate::support::setup::Setup;
+use crate::support::world::World;
+
+const ACME: &str = "%7B77aa0000-1111-4222-8333-444455556666%7D";
+
+fn signed_in<'w>(world: &'w mut World, name: &str) -> Browser<'w> {
+    let person = world.person(name);
+    let mut browser = world.browser();
+    assert_eq!(browser.sign_in("/", &person).status(), 302);
+    browser
+}
+
+fn verdict(browser: &mut Browser<'_>, path: &str) -> (u16, String) {
+    let answer = browser.fetch(path);
+    let reason = header(&answer, "x-bitgate-reason").to_owned();
+    (answer.status().as_u16(), reason)
+}
+
+fn ok() -> (u16, String) {
+    (200, String::new())
+}
+
+fn refused(status: u16, reason: &str) -> (u16, String) {
+    (status, reason.to_owned())
+}
+
+/// The timer reads the groups: at once natively, within two seconds in Envoy.
+fn once_groups_are_read(browser: &mut Browser<'_>, path: &str) -> (u16, String) {
+    for _ in 0..100 {
+        let found = verdict(browser, path);
+        if found != refused(503, "rights_unavailable") {
+            return found;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    panic!("the groups were never read");
+}
+
+fn example(config: fn(&mut Value)) -> Setup {
+    Setup {
+        example: "access.yaml",
+        config,
+        ..Setup::default()
+    }
+}
+
+story!(
+    groups_of_the_workspace_are_read_by_a_bot,
+    example(|_| {}),
+    |world| {
+        let mut browser = signed_in(world, "ada");
+        assert_eq!(once_groups_are_read(&mut browser, "/deploy"), ok());
+        let received = browser.world.upstream().last_request().unwrap().clone();
+        assert_eq!(
+            received.header("x-forwarded-groups"),
+            Some("admins,developers")
+        );
+        let mut browser = signed_in(browser.world, "linus");
+        // What decides already is not asked for: whether Linus is a member.
+        assert_eq!(
+            verdict(&mut browser, "/deploy"),
+            refused(403, "not_in_group")
+        );
+        assert_eq!(
+            browser
+                .world
+                .bitbucket()
+                .count(&format!("/2.0/user/workspaces/{ACME}/permission")),
+            1
+        );
+        let calls = browser.world.bitbucket().count("/1.0/groups/acme");
+        assert_eq!(calls, 1, "one worker asks for all");
+    }
+);
+
+story!(
+    who_leaves_a_group_loses_access_when_it_is_read_again,
+    Setup {
+        example: "access.yaml",
+        config: |config| {
+            config["rights"] = json!({"max_age": "5m", "grace": "1h"});
+            config["rules"] = json!([
+                {"match": {"path": "/deploy/**"}, "allow": {"group": "developers"}},
+                {"match": {"path": "/**"}, "allow": "signed_in"},
+            ]);
+        },
+        ..Setup::with_clock()
+    },
+    |world| {
+        let grace = world.person("grace");
+        let mut browser = signed_in(world, "grace");
+        assert_eq!(once_groups_are_read(&mut browser, "/deploy"), ok());
+        let developers = Group {
+            name: "Developers".to_owned(),
+            slug: "developers".to_owned(),
+            members: Vec::new(),
+        };
+        let mut bitbucket = browser.world.bitbucket();
+        let directory = &mut bitbucket.settings.directory;
+        assert!(
+            directory
+                .groups_of(&grace)
+                .contains(&("acme".to_owned(), "developers".to_owned()))
+        );
+        directory.set_group("acme", developers).unwrap();
+        drop(bitbucket);
+        browser.world.advance(301);
+        // The first request tells the module the time; the timer reads soon after.
+        let found = (0..100).find_map(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            let found = verdict(&mut browser, "/deploy");
+            (found != ok()).then_some(found)
+        });
+        assert_eq!(found, Some(refused(403, "not_in_group")));
+    }
+);
+
+story!(
+    while_the_groups_are_not_known_nobody_can_say,
+    Setup {
+        example: "access.yaml",
+        bitbucket: |settings| settings.access_tokens.clear(),
+        config: |config| {
+            config["groups"]["members"] =
+                json!({"friends": ["557058:00000002-ada0-4c0d-8e1f-b17b0c4e7000"]});
+            config["rules"] = json!([
+                {"match": {"path": "/deploy/**"}, "allow": {"group": "developers"}},
+                {"match": {"path": "/friends/**"}, "allow": {"group": "friends"}},
+                {"match": {"path": "/**"}, "allow": "signed_in"},
+            ]);
+        },
+        ..Setup::default()
+    },
+    |world| {
+        let mut browser = signed_in(world, "grace");
+        assert_eq!(
+            verdict(&mut browser, "/deploy"),
+            refused(503, "rights_unavailable")
+        );
+        assert_eq!(verdict(&mut browser, "/friends"), ok());
+        let received = browser.world.upstream().last_request().unwrap().clone();
+        assert_eq!(received.header("x-forwarded-groups"), Some("friends"));
+        let mut browser = signed_in(browser.world, "ada");
+        assert_eq!(
+            verdict(&mut browser, "/friends"),
+            refused(403, "not_in_group")
+        );
+    }
+);
+
+story!(
+    a_bot_asks_once_for_all_members_and_for_each_persons_repositories,
+    example(|config| config["rights"] = json!({"bot": "reader"})),
+    |world| {
+        for (name, member, widgets) in [
+            ("ada", ok(), ok()),
+            ("grace", ok(), ok()),
+            (
+                "linus",
+                refused(403, "not_a_member"),
+                refused(403, "insufficient_permission"),
+            ),
+        ] {
+            let mut browser = signed_in(world, name);
+            assert_eq!(verdict(&mut browser, "/members"), member, "{name}");
+            let request = http::Request::put("/artifacts/acme/widgets/x").body(Vec::new());
+            let answer = browser.send(request.unwrap());
+            let reason = header(&answer, "x-bitgate-reason").to_owned();
+            assert_eq!((answer.status().as_u16(), reason), widgets, "{name}");
+        }
+        let bitbucket = world.bitbucket();
+        assert_eq!(
+            bitbucket.count(&format!("/2.0/workspaces/{ACME}/permissions")),
+            1
+        );
+        let path = format!("/2.0/workspaces/{ACME}/permissions/repositories");
+        assert_eq!(bitbucket.count(&path), 3, "one for each person");
+        assert_eq!(
+            bitbucket.count("/2.0/user/workspaces"),
+            3,
+            "the name is from the path"
+        );
+        let path = format!("/2.0/user/workspaces/{ACME}/permissions/repositories");
+        assert_eq!(bitbucket.count(&path), 0);
+    }
+);
+
+story!(
+    lists_are_read_to_their_end,
+    Setup {
+        example: "access.yaml",
+        bitbucket: |settings| {
+            use bitgate_simulator::bitbucket::{Paging, Permission};
+            settings.paging = Paging::Opaque;
+            let ada = settings.people[0].account_id.clone();
+            for number in 0..250 {
+                let slug = format!("repo-{number:03}");
+                let repository = Repository {
+                    uuid: format!("{{0c0c0000-1111-4222-8333-{number:012}}}"),
+                    slug: slug.clone(),
+                    project: "WID".to_owned(),
+                    is_private: true,
+                };
+                settings
+                    .directory
+                    .add_repository("acme", repository)
+                    .unwrap();
+                let directory = &mut settings.directory;
+                directory
+                    .set_permission("acme", &slug, &ada, Some(Permission::Read))
+                    .unwrap();
+            }
+        },
+        ..Setup::default()
+    },
+    |world| {
+        let mut browser = signed_in(world, "ada");
+        for slug in ["repo-000", "repo-249", "widgets"] {
+            assert_eq!(
+                verdict(&mut browser, &format!("/artifacts/acme/{slug}/x")),
+                ok()
+            );
+        }
+        let path = format!("/2.0/user/workspaces/{ACME}/permissions/repositories");
+        assert_eq!(browser.world.bitbucket().count(&path), 3, "three pages");
+    }
+);
+
+story!(
+    a_list_that_breaks_off_grants_and_denies_nothing,
+    example(|_| {}),
+    |world| {
+        let mut browser = signed_in(world, "ada");
+        let path = format!("/2.0/user/workspaces/{ACME}/permissions/repositories");
+        for body in [
+            r#"{"values": [], "next": "https://evil.example/2.0/x"}"#,
+            r#"{"values": [], "next": "http://127.0.0.1:10002.evil.example/2.0/x"}"#,
+            r#"{"values": [{"permission": "admin"}]}"#,
+            r#"{"values": {}}"#,
+            r#"{"values": [], "values": []}"#,
+            "[]",
+        ] {
+            let bitbucket = &mut browser.world.bitbucket();
+            bitbucket.forgive();
+            bitbucket.fail_next(Fault {
+                path: path.clone(),
+                times: 1,
+                response: FaultResponse::Raw {
+                    status: 200,
+                    headers: vec![("content-type", "application/json".to_owned())],
+                    body: body.as_bytes().to_vec(),
+                },
+            });
+        }
+        let found = verdict(&mut browser, "/artifacts/acme/widgets/x");
+        assert_eq!(found, refused(503, "rights_unavailable"));
+    }
+);
+
+story!(
+    the_budget_stops_lookups_first_and_sign_ins_last,
+    Setup {
+        example: "access.yaml",
+        config: |config| {
+            config["bitbucket"]["api_budget"] = json!(20);
+            config["session"]["idle_timeout"] = json!("12h");
+            config["groups"] = json!({"unused": ["x"]});
+            config["rules"] = json!([
+                {"match": {"path": "/members/**"}, "allow": {"workspace": "acme"}},
+                {"match": {"path": "/**"}, "allow": "signed_in"},
+            ]);
+        },
+        bitbucket: |settings| settings.api_limit = Some(20),
+        ..Setup::with_clock()
+    },
+    |world| {
+        // A sign-in makes two calls, and the lookup one.
+        for _ in 0..5 {
+            let mut browser = signed_in(world, "grace");
+            assert_eq!(verdict(&mut browser, "/members"), ok());
+        }
+        for _ in 0..3 {
+            signed_in(world, "ada");
+        }
+        // 19 calls are 95%.
+        let mut browser = signed_in(world, "linus");
+        assert_eq!(browser.world.bitbucket().rate_limited(), 0);
+        let answer = browser.fetch("/members");
+        assert_eq!(answer.status(), 503);
+        assert_eq!(header(&answer, "x-bitgate-reason"), "api_budget_exhausted");
+        assert_eq!(verdict(&mut browser, "/"), ok());
+        // An hour later there is a new one.
+        browser.world.advance(3_700);
+        assert_eq!(
+            verdict(&mut browser, "/members"),
+            refused(403, "not_a_member")
+        );
+        assert_eq!(browser.world.bitbucket().rate_limited(), 0);
+    }
+);
+
+fn limited(world: &mut World, headers: Vec<(&'static str, String)>) {
+    let mut headers = headers;
+    headers.push(("content-type", "text/plain".to_owned()));
+    world.bitbucket().fail_next(Fault {
+        path: format!("/2.0/user/workspaces/{ACME}/permission"),
+        times: 1,
+        response: FaultResponse::Raw {
+            status: 429,
+            headers,
+            body: b"Rate limit for this resource has been exceeded".to_vec(),
+        },
+    });
+}
+
+story!(
+    a_429_is_honoured_with_and_without_a_time,
+    Setup {
+        example: "access.yaml",
+        config: |config| {
+            config["rules"] = json!([
+                {"match": {"path": "/members/**"}, "allow": {"workspace": "acme"}},
+                {"match": {"path": "/**"}, "allow": "signed_in"},
+            ]);
+        },
+        ..Setup::with_clock()
+    },
+    |world| {
+        let path = format!("/2.0/user/workspaces/{ACME}/permission");
+        let mut browser = signed_in(world, "grace");
+        for (headers, pause) in [
+            (vec![("retry-after", "7".to_owned())], 7),
+            // The second one in a row, and without a word: two minutes.
+            (Vec::new(), 120),
+        ] {
+            limited(browser.world, headers);
+            let calls = browser.world.bitbucket().count(&path);
+            assert_eq!(
+                verdict(&mut browser, "/members"),
+                refused(503, "rate_limited")
+            );
+            browser.world.advance(pause - 2);
+            assert_eq!(
+                verdict(&mut browser, "/members"),
+                refused(503, "rate_limited")
+            );
+            assert_eq!(
+                browser.world.bitbucket().count(&path),
+                calls + 1,
+                "nobody asks"
+            );
+            browser.world.advance(3);
+        }
+        assert_eq!(verdict(&mut browser, "/members"), ok());
+    }
+);
+
+story!(
+    git_gets_its_own_form_of_the_token,
+    example(|config| {
+        config["rules"] = json!([
+            {"match": {"path": "/{w}/{r}.git/**"}, "allow": {"repository": "{w}/{r}"}, "inject": "git"},
+            {"match": {"path": "/**"}, "allow": "signed_in", "inject": "none"},
+        ]);
+    }),
+    |world| {
+        use base64::Engine;
+        let ada = world.person("ada");
+        let mut browser = signed_in(world, "ada");
+        assert_eq!(verdict(&mut browser, "/acme/widgets.git/info/refs"), ok());
+        let token = browser
+            .world
+            .bitbucket()
+            .access_tokens_of(&ada)
+            .pop()
+            .unwrap();
+        let pair = format!("x-token-auth:{token}");
+        let expected = base64::engine::general_purpose::STANDARD.encode(pair);
+        let received = browser.world.upstream().last_request().unwrap().clone();
+        assert_eq!(
+            received.header("authorization"),
+            Some(format!("Basic {expected}").as_str())
+        );
+        assert_eq!(verdict(&mut browser, "/acme/widgets"), ok());
+        let received = browser.world.upstream().last_request().unwrap().clone();
+        assert_eq!(received.header("authorization"), None);
+    }
+);
