@@ -20,6 +20,8 @@ pub(super) struct Refusal {
     /// Path and query on the own origin for trying again.
     retry: Option<String>,
     login_url: Option<String>,
+    /// Whether another account might do.
+    is_about_person: bool,
     /// The further consumer that it is about.
     consumer: Option<String>,
     allow: Option<&'static str>,
@@ -34,6 +36,7 @@ impl Refusal {
             hint: None,
             retry: None,
             login_url: None,
+            is_about_person: false,
             consumer: None,
             allow: None,
             cookies: Vec::new(),
