@@ -108,6 +108,14 @@ impl Refusal {
         }
     }
 
+    /// It is about who has the session: another account might do.
+    pub(super) fn about_person(self) -> Self {
+        Self {
+            is_about_person: true,
+            ..self
+        }
+    }
+
     pub(super) fn with_allow(self, methods: &'static str) -> Self {
         Self {
             allow: Some(methods),
@@ -177,7 +185,8 @@ impl Refusal {
             text: self.reason.text(),
             hint: self.hint.as_deref(),
             action: self.retry.as_deref().map(|path| {
-                if self.reason == Reason::AccountMismatch {
+                // Somebody who may not, or not with this account, may be somebody else as well.
+                if self.is_about_person {
                     Action::TryAgainOrSignOut(path)
                 } else {
                     Action::TryAgain(path)
