@@ -170,7 +170,7 @@ pub enum Denial {
     Principal,
     /// Without the permission on the repository or the project.
     Permission,
-    /// A slug that belongs to another workspace or repository than it did.
+    /// A slug that its workspace or repository does not have any more.
     Reused,
     /// The token lacks a scope.
     Scope,
