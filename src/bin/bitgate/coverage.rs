@@ -212,7 +212,11 @@ impl Segment {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bitgate::config::{Config, Problem};
+    use bitgate::http::RequestTarget;
     use bitgate::json::Json;
+    use bitgate::policy::Found;
+    use proptest::prelude::*;
 
     /// The earlier rules that cover the last one.
     fn covered(rules: &str) -> Option<Vec<usize>> {
@@ -279,6 +283,120 @@ mod tests {
             Some(vec![0, 1, 2, 3])
         );
         assert_eq!(paths(&["/a/{x}", "/b/{x}", "/{y}/{x}"]), None);
+    }
+
+    const SEGMENTS: [&str; 5] = ["a", "b", "{x}", "{x}", "{x}"];
+
+    /// A rule over a small alphabet, so that rules often meet.
+    fn any_rule() -> impl Strategy<Value = String> {
+        let path = (
+            prop::collection::vec(0..SEGMENTS.len(), 0..4),
+            prop::sample::select(vec!["", "/", "/**"]),
+        );
+        let path = path.prop_map(|(segments, end)| {
+            let segments = segments.iter().enumerate();
+            let segments = segments.map(|(place, index)| {
+                // A name may be there only once.
+                format!("/{}", SEGMENTS[*index].replace('x', &format!("x{place}")))
+            });
+            let path = segments.collect::<String>() + end;
+            if path.is_empty() {
+                "/".to_owned()
+            } else {
+                path
+            }
+        });
+        let paths = prop::collection::vec(path, 1..3);
+        let methods = prop::sample::subsequence(vec!["GET", "POST"], 0..=2);
+        (paths, methods, any::<bool>()).prop_map(|(paths, methods, is_raw)| {
+            let methods = match methods.is_empty() {
+                true => String::new(),
+                false => format!(r#", "methods": {methods:?}"#),
+            };
+            let tail = match is_raw && paths.iter().all(|path| path.ends_with("/**")) {
+                true => r#", "tail": "raw""#,
+                false => "",
+            };
+            format!(r#"{{"match": {{"paths": {paths:?}{methods}{tail}}}, "allow": "signed_in"}}"#)
+        })
+    }
+
+    /// Every path of up to four segments, of which two are in no rule: no template has more than
+    /// three. The last of them is for the tail of a rule with `tail: raw` only.
+    fn all_paths() -> Vec<String> {
+        let mut paths = vec![String::new()];
+        let mut longest = paths.clone();
+        for _ in 0..4 {
+            longest = longest
+                .iter()
+                .flat_map(|path| {
+                    ["a", "b", "z", "z%2Fz"].map(|segment| format!("{path}/{segment}"))
+                })
+                .collect();
+            paths.extend(longest.clone());
+        }
+        let open = paths.iter().map(|path| format!("{path}/"));
+        open.chain(paths.iter().skip(1).cloned()).collect()
+    }
+
+    fn config(rules: &str) -> Result<Config, Vec<Problem>> {
+        let text = format!(
+            r#"{{"public_url": "http://localhost",
+                "bitbucket": {{"client_id": "id", "client_secret": {{"inline": "canary"}},
+                    "scopes": ["account"], "web": {{"cluster": "web"}}, "api": {{"cluster": "api"}}}},
+                "session": {{"keys": [{{"kid": "a",
+                    "key": {{"inline": "dGVzdC1vbmx5LXRlc3Qtb25seS10ZXN0LW9ubHktMDE="}}}}]}},
+                "rules": [{rules}]}}"#
+        );
+        Config::parse(text.as_bytes(), &|_| None)
+    }
+
+    /// Who decides, if anybody.
+    fn decider(config: &Config, method: &str, path: &str) -> Option<usize> {
+        let target = RequestTarget::parse(path.as_bytes()).unwrap();
+        match config.policy.find(method, &target) {
+            Found::Rule(index, _) => Some(index),
+            Found::Nothing | Found::Ambiguous(_) => None,
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Against the gate's own rules: every path there is, and a method that no rule names.
+        #[test]
+        fn a_rule_is_covered_if_no_request_reaches_it(
+            rules in prop::collection::vec(any_rule(), 1..6),
+        ) {
+            let text = rules.join(", ");
+            let json = Json::parse(format!("[{text}]").as_bytes()).unwrap();
+            let nodes = Node::root(&json).items();
+            let shapes = nodes.iter().enumerate().map(|(index, rule)| Shape::read(index, rule));
+            let shapes: Vec<_> = shapes.collect();
+            let is_covered = |index: usize| {
+                shapes[index].covered_by(&shapes[..index]).is_some()
+            };
+            match config(&text) {
+                Ok(config) => {
+                    let mut reached = vec![false; rules.len()];
+                    for path in all_paths() {
+                        for method in ["GET", "POST", "PATCH"] {
+                            if let Some(index) = decider(&config, method, &path) {
+                                reached[index] = true;
+                            }
+                        }
+                    }
+                    for (index, reached) in reached.iter().enumerate() {
+                        prop_assert_eq!(is_covered(index), !reached, "rules[{}] of {}", index, text);
+                    }
+                }
+                // The reader refuses some of them itself.
+                Err(problems) => for problem in problems {
+                    let index = problem.path.split(['[', ']']).nth(1).unwrap();
+                    prop_assert!(is_covered(index.parse().unwrap()), "{} in {}", problem, text);
+                },
+            }
+        }
     }
 
     #[test]
