@@ -491,3 +491,33 @@ story!(
         }
     }
 );
+
+story!(
+    a_closed_folder_is_closed_however_its_name_is_written,
+    with(|config| rules(
+        config,
+        json!([
+            {"match": {"path": "/npm/@private/**"}, "allow": "nobody"},
+            {"match": {"path": "/npm/a+b:c/**"}, "allow": "nobody"},
+            {"match": {"path": "/npm/%7Bx%7D/**"}, "allow": "nobody"},
+        ])
+    )),
+    |world| {
+        let mut browser = signed_in(world, "ada");
+        for path in [
+            "/npm/@private/x",
+            "/npm/%40private/x",
+            "/npm/a+b:c/x",
+            "/npm/a%2bb%3Ac/x",
+            "/npm/%7Bx%7D/x",
+            "/npm/%7bx%7d/x",
+        ] {
+            assert_eq!(
+                verdict(&mut browser, path),
+                refused(403, "forbidden"),
+                "{path}"
+            );
+        }
+        assert_eq!(verdict(&mut browser, "/npm/%40public/x"), ok());
+    }
+);
