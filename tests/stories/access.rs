@@ -521,3 +521,30 @@ story!(
         assert_eq!(verdict(&mut browser, "/npm/%40public/x"), ok());
     }
 );
+
+story!(
+    a_rule_on_trial_takes_no_lookup_away_from_the_one_that_decides,
+    with_clock(|config| rules(
+        config,
+        json!([
+            {"match": {"path": "/members/**"}, "allow": {"workspace": "acme"}, "shadow": true},
+            {"match": {"path": "/members/**"}, "allow": {"workspace": "acme"}},
+        ])
+    )),
+    |world| {
+        let path = "/2.0/user/workspaces/%7B77aa0000-1111-4222-8333-444455556666%7D/permission";
+        let mut browser = signed_in(world, "ada");
+        assert_eq!(verdict(&mut browser, "/members"), ok());
+        let calls = browser.world.bitbucket().count(path);
+        // In the last fifth of its time.
+        browser.world.advance(250);
+        assert_eq!(verdict(&mut browser, "/members"), ok());
+        for _ in 0..100 {
+            if browser.world.bitbucket().count(path) > calls {
+                break;
+            }
+            assert_eq!(verdict(&mut browser, "/members"), ok());
+        }
+        assert_eq!(browser.world.bitbucket().count(path), calls + 1);
+    }
+);
