@@ -313,6 +313,41 @@ story!(
     }
 );
 
+story!(
+    who_waits_for_an_answer_of_bitbucket_is_not_idle,
+    Setup {
+        config: |config| {
+            config["session"]["idle_timeout"] = json!("1h");
+            config["rules"] = json!([{"match": {"path": "/**"}, "allow": {"workspace": "acme"}}]);
+        },
+        ..Setup::with_clock()
+    },
+    |world| {
+        let grace = world.person("grace");
+        let mut browser = world.browser();
+        assert_eq!(browser.sign_in("/", &grace).status(), 302);
+        browser.world.bitbucket().fail_next(Fault {
+            path: format!("/2.0/user/workspaces/{ACME}/permission"),
+            times: 1_000,
+            response: FaultResponse::Status(500),
+        });
+        browser.world.bitbucket().fail_next(Fault {
+            path: "/2.0/user/workspaces".to_owned(),
+            times: 1_000,
+            response: FaultResponse::Status(500),
+        });
+        for _ in 0..8 {
+            assert_eq!(
+                verdict(&mut browser, "/"),
+                refused(503, "rights_unavailable")
+            );
+            browser.world.advance(600);
+        }
+        browser.world.bitbucket().forgive();
+        assert_eq!(verdict(&mut browser, "/"), ok());
+    }
+);
+
 fn limited(world: &mut World, headers: Vec<(&'static str, String)>) {
     let mut headers = headers;
     headers.push(("content-type", "text/plain".to_owned()));
