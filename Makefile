@@ -16,7 +16,7 @@ CARGO_DOC := RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps --document-pri
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: bench help wasm wasm-test-hooks envoy-binary run test check deny fuzz browser clean wasm-target components
+.PHONY: bench help wasm wasm-test-hooks bitgate envoy-binary run test check deny fuzz browser clean wasm-target components
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1 \2/p' Makefile | \
@@ -31,6 +31,10 @@ wasm-test-hooks: wasm-target ## Build target/bitgate-test-hooks.wasm, the module
 	$(CARGO_MODULE) --features test-hooks --target-dir $(TEST_HOOKS_DIR)
 	@scripts/shrink-module $(TEST_HOOKS_RELEASE)/bitgate.wasm $(TEST_HOOKS_RELEASE)/bitgate.small.wasm
 	@scripts/install-module $(TEST_HOOKS_RELEASE)/bitgate.small.wasm target/bitgate-test-hooks.wasm
+
+bitgate: ## Build target/bitgate, the command that checks configurations and makes keys
+	cargo build --locked --release --package bitgate --bin bitgate
+	@scripts/install-module $(CARGO_TARGET_DIR)/release/bitgate target/bitgate
 
 envoy-binary: ## Print the path of the Envoy binary (ENVOY, or fetched once)
 	@scripts/fetch-envoy

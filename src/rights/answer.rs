@@ -96,6 +96,10 @@ impl Row {
         }
     }
 
+    fn line(&self) -> String {
+        format!("{} {}", self.key, self.value)
+    }
+
     /// A row about a repository.
     #[must_use]
     pub fn of_repository(slug: &str, permission: Permission, uuid: &str) -> Self {
@@ -129,16 +133,25 @@ impl Answer {
     /// Takes rows in any order. `None` if two rows with one key do not say the same: of two roles, or
     /// two permissions on one repository, the higher one counts, since lists are paged while they change.
     #[must_use]
-    pub fn new(slug: Option<String>, mut rows: Vec<Row>) -> Option<Self> {
-        rows.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-        let mut kept: Vec<Row> = Vec::with_capacity(rows.len());
-        for row in rows {
-            match kept.last_mut().filter(|last| last.key == row.key) {
-                None => kept.push(row),
-                Some(last) => last.value = higher(&last.value, &row.value)?,
+    pub fn new(slug: Option<String>, rows: &[Row]) -> Option<Self> {
+        // A space comes before all that a key holds, so lines are in the order of their keys.
+        let lines: Vec<String> = rows.iter().map(Row::line).collect();
+        let mut lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        lines.sort_unstable();
+        Self::of(slug, lines.into_iter())
+    }
+
+    /// Takes lines in the order of their keys.
+    fn of<'l>(slug: Option<String>, lines: impl Iterator<Item = &'l str>) -> Option<Self> {
+        let mut rows: Vec<Row> = Vec::new();
+        for line in lines {
+            let (key, value) = line.split_once(' ')?;
+            match rows.last_mut().filter(|last| last.key == key) {
+                None => rows.push(Row::new(key, value.to_owned())),
+                Some(last) => last.value = higher(&last.value, value)?,
             }
         }
-        Some(Self { slug, rows: kept })
+        Some(Self { slug, rows })
     }
 
     /// The row with this key.
@@ -161,8 +174,9 @@ impl Answer {
     /// ```
     pub(super) fn write(&self) -> String {
         let mut text = self.slug.clone().unwrap_or("-".to_owned());
-        for Row { key, value, .. } in &self.rows {
-            text.extend(["\n", key, " ", value]);
+        for row in &self.rows {
+            text.push('\n');
+            text.push_str(&row.line());
         }
         text
     }
@@ -170,12 +184,7 @@ impl Answer {
     pub(super) fn read(text: &str) -> Option<Self> {
         let mut lines = text.split('\n');
         let slug = lines.next().filter(|slug| !slug.is_empty())?;
-        let mut rows = Vec::new();
-        for line in lines {
-            let (key, value) = line.split_once(' ')?;
-            rows.push(Row::new(key, value.to_owned()));
-        }
-        Self::new((slug != "-").then(|| slug.to_owned()), rows)
+        Self::of((slug != "-").then(|| slug.to_owned()), lines)
     }
 
     /// About how many bytes it takes in memory.
@@ -219,7 +228,7 @@ mod tests {
             (None, vec![row("acme", uuid)]),
             (None, Vec::new()),
         ] {
-            let answer = Answer::new(slug, rows).unwrap();
+            let answer = Answer::new(slug, &rows).unwrap();
             assert_eq!(Answer::read(&answer.write()), Some(answer));
         }
         for text in ["", "-\nkey", "\n"] {
@@ -233,7 +242,8 @@ mod tests {
             let rows = rows
                 .iter()
                 .map(|(key, value)| Row::new(key, (*value).to_owned()));
-            let answer = Answer::new(None, rows.collect())?;
+            let rows: Vec<Row> = rows.collect();
+            let answer = Answer::new(None, &rows)?;
             Some(answer.row("k")?.value.clone())
         };
         let some = |text: &str| Some(text.to_owned());

@@ -102,7 +102,8 @@ mod tests {
     fn people_answers_and_bytes_stay_bounded() {
         let mut cache = Cache::new();
         let rows = (0..1_000).map(|row| Row::new(&row.to_string(), "u".to_owned()));
-        let large = Rc::new(Answer::new(None, rows.collect()).unwrap());
+        let rows: Vec<Row> = rows.collect();
+        let large = Rc::new(Answer::new(None, &rows).unwrap());
         for index in 0..5_000 {
             let question = Question::Role(format!("w{}", index % 100));
             let account = format!("a{}", index / 100 % 2);

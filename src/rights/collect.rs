@@ -251,6 +251,6 @@ impl Collected {
     /// [`Failure::Unavailable`] if its rows contradict each other.
     pub fn finish(self) -> Result<Answer, Failure> {
         let malformed = Failure::Unavailable(InvalidAnswer::Malformed("values"));
-        Answer::new(self.slug, self.rows).ok_or(malformed)
+        Answer::new(self.slug, &self.rows).ok_or(malformed)
     }
 }

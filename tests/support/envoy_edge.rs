@@ -47,6 +47,7 @@ impl EnvoyEdge {
             example.set_cluster_port("bitbucket_api", port);
         }
         example.free_ports();
+        example.leave_underscores_alone();
         example.set_module(&module(if setup.clock {
             "bitgate-test-hooks"
         } else {

@@ -82,6 +82,13 @@ impl Example {
         manager["path_with_escaped_slashes_action"] = json!("KEEP_UNCHANGED");
     }
 
+    /// Lets Envoy pass on header names with "_", so that the filter alone judges them.
+    pub fn leave_underscores_alone(&mut self) {
+        let chain = &mut self.0["static_resources"]["listeners"][0]["filter_chains"][0];
+        let manager = &mut chain["filters"][0]["typed_config"];
+        manager["common_http_protocol_options"]["headers_with_underscores_action"] = json!("ALLOW");
+    }
+
     /// Lets the listener and the admin page choose free ports.
     pub fn free_ports(&mut self) {
         self.0["admin"]["address"]["socket_address"]["port_value"] = json!(0);

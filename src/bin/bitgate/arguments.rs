@@ -12,6 +12,8 @@ pub(crate) enum Command {
     Check(CheckOptions),
     /// List the codes of findings.
     Codes,
+    /// Say what becomes of a request.
+    Explain(ExplainOptions),
     /// Make a session key.
     Keygen(KeygenOptions),
     /// Print a text.
@@ -47,6 +49,39 @@ pub(crate) enum Unset {
     StandIn,
 }
 
+/// Which request to explain.
+#[derive(Debug)]
+pub(crate) struct ExplainOptions {
+    /// The file with the configuration.
+    pub(crate) file: OsString,
+    /// The file that says who asks; nobody has signed in without one.
+    pub(crate) person: Option<OsString>,
+    /// The place of the configuration, where a file has several.
+    pub(crate) place: Option<String>,
+    /// The form of the answer.
+    pub(crate) form: Form,
+    /// The requests.
+    pub(crate) asked: Asked,
+}
+
+/// Which requests to explain.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    /// Those in the lines of standard input.
+    Lines,
+    /// A method and an address.
+    One(String, String),
+}
+
+/// The form of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// One JSON document.
+    Json,
+    /// Lines for people.
+    Text,
+}
+
 /// What a key looks like.
 #[derive(Debug)]
 pub(crate) struct KeygenOptions {
@@ -70,6 +105,7 @@ Looks at configurations of Bitgate before Envoy does, and makes session keys.
 
 Usage:
   bitgate check [--strict] [--env] FILE   find what is wrong, and who receives which token
+  bitgate explain FILE METHOD URL         say what becomes of a request, and why
   bitgate keygen [--kid KID] [--raw]      make a session key
   bitgate COMMAND --help                  say more about one command
   bitgate --version
@@ -84,9 +120,9 @@ receive a Bitbucket token.
 Usage: bitgate check [--strict] [--env] FILE
 
 FILE, or standard input for \"-\", is one of
-  a configuration of Bitgate          JSON or YAML
-  a configuration of Envoy            a bootstrap, or single resources such as a Listener
-  a Kubernetes manifest               WasmPlugin, EnvoyFilter, EnvoyExtensionPolicy, EnvoyPatchPolicy
+  a configuration of Bitgate   JSON or YAML
+  a configuration of Envoy     a bootstrap, or single resources such as a Listener
+  a Kubernetes manifest        WasmPlugin, EnvoyFilter, EnvoyExtensionPolicy, EnvoyPatchPolicy
 
 Options:
   --strict   warnings are problems too
@@ -95,6 +131,25 @@ Options:
   --codes    list the codes of all findings instead
 
 Exit status: 0 if nothing is wrong, 1 if something is, 2 if FILE cannot be read.
+";
+
+const EXPLAIN_HELP: &str = "\
+Says what becomes of a request: the rule, its conditions, and the outcome.
+
+Usage: bitgate explain FILE [--as PERSON] [--in PLACE] [--json] METHOD URL
+       bitgate explain FILE [--as PERSON] [--in PLACE] [--json] - < REQUESTS
+
+FILE is as for bitgate check; REQUESTS has METHOD and URL in each line. URL is an address, or a
+path of the site; it is taken as it is, so that what is wrong with it shows. The request is one of
+a program, without headers of its own.
+
+Options:
+  --as PERSON   a file with what Bitbucket knows about somebody (docs/command.md); without it,
+                nobody has signed in
+  --in PLACE    the place of the configuration as in bitgate check, where a file has several
+  --json        one JSON document in a line for each request
+
+Exit status: 0 if all requests are let through, 1 if one is refused, 2 if that cannot be said.
 ";
 
 const KEYGEN_HELP: &str = "\
@@ -125,10 +180,11 @@ pub(crate) fn parse(mut parser: Parser) -> Result<Command, String> {
     };
     match command.as_str() {
         "check" => check(parser),
+        "explain" => explain(parser),
         "keygen" => keygen(parser),
         "help" => Ok(Command::Print(HELP.to_owned())),
         _ => Err(format!(
-            "expected check or keygen, but found {command:?}: see bitgate --help"
+            "expected check, explain or keygen, but found {command:?}: see bitgate --help"
         )),
     }
 }
@@ -153,6 +209,44 @@ fn check(mut parser: Parser) -> Result<Command, String> {
         file,
         warnings,
         unset,
+    }))
+}
+
+fn explain(mut parser: Parser) -> Result<Command, String> {
+    let mut values = Vec::new();
+    let (mut person, mut place, mut form) = (None, None, Form::Text);
+    while let Some(argument) = next(&mut parser)? {
+        match argument {
+            Long("help") | Short('h') => return Ok(Command::Print(EXPLAIN_HELP.to_owned())),
+            Long("as") => person = Some(parser.value().map_err(|error| error.to_string())?),
+            Long("in") => place = Some(text(&mut parser)?),
+            Long("json") => form = Form::Json,
+            Value(value) => values.push(value),
+            Long(_) | Short(_) => return Err(argument.unexpected().to_string()),
+        }
+    }
+    let is_stdin = |value: &OsString| value == "-";
+    let (file, asked) = match <[OsString; 3]>::try_from(values) {
+        Ok([file, method, url]) => {
+            let method = method.string().map_err(|error| error.to_string())?;
+            let url = url.string().map_err(|error| error.to_string())?;
+            (file, Asked::One(method, url))
+        }
+        Err(values) => match <[OsString; 2]>::try_from(values) {
+            Ok([file, lines]) if is_stdin(&lines) && !is_stdin(&file) => (file, Asked::Lines),
+            Ok(_) | Err(_) => {
+                let message =
+                    "expected a file, a method and an address: see bitgate explain --help";
+                return Err(message.to_owned());
+            }
+        },
+    };
+    Ok(Command::Explain(ExplainOptions {
+        file,
+        person,
+        place,
+        form,
+        asked,
     }))
 }
 

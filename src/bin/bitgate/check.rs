@@ -70,23 +70,37 @@ fn summary(findings: &[Finding], configurations: usize) -> String {
 }
 
 /// Every configuration of Bitgate in a file. What is said about what is around them is added.
-fn plugins(input: &Input, findings: &mut Findings) -> Vec<Plugin> {
+pub(crate) fn plugins(input: &Input, findings: &mut Findings) -> Vec<Plugin> {
     let whole = Place::new(one_line(&input.name), "");
     let documents = match input.documents() {
         Ok(documents) => documents,
-        Err(message) => {
-            findings.say(Code::Syntax, Level::Error, &whole, &message);
+        Err((code, message)) => {
+            findings.say(code, Level::Error, &whole, &message);
             return Vec::new();
         }
     };
     let mut plugins = Vec::new();
+    let mut resources = Vec::new();
     for (index, document) in documents.iter().enumerate() {
         let place = match documents.len() {
             1 => whole.clone(),
             _ => Place::new(format!("document {}", index.saturating_add(1)), ""),
         };
-        plugins.extend(in_document(document, place, findings));
+        let root = Node::root(&document.json);
+        if document.text.is_some() && !is_ours(&document.json) {
+            repeated(&root, &place, findings);
+        }
+        match kubernetes::is_resource(&root) {
+            true => resources.extend(kubernetes::resources(&root)),
+            false => plugins.extend(in_document(document, place, findings)),
+        }
     }
+    let in_resources: Vec<_> = resources
+        .iter()
+        .flat_map(|resource| kubernetes::plugins(resource, findings))
+        .collect();
+    kubernetes::look(&resources, &in_resources, findings);
+    plugins.extend(in_resources);
     if plugins.is_empty() {
         let message = "expected a configuration of Bitgate, but found none";
         findings.say(Code::NoConfiguration, Level::Error, &whole, message);
@@ -96,7 +110,8 @@ fn plugins(input: &Input, findings: &mut Findings) -> Vec<Plugin> {
 
 fn in_document(document: &Document, place: Place, findings: &mut Findings) -> Vec<Plugin> {
     let root = Node::root(&document.json);
-    if is_ours(&document.json) {
+    // What is nothing else is read as ours, so that it is said what is missing.
+    if is_ours(&document.json) || !envoy::is_envoy(&root) {
         return vec![Plugin {
             place,
             configuration: match &document.text {
@@ -106,14 +121,7 @@ fn in_document(document: &Document, place: Place, findings: &mut Findings) -> Ve
             passed: Passed::Unknown,
         }];
     }
-    if document.text.is_some() {
-        repeated(&root, &place, findings);
-    }
-    let is_resource = root.text("apiVersion").is_some() && root.text("kind").is_some();
-    match is_resource {
-        true => kubernetes::plugins(&root, findings),
-        false => envoy::plugins(&root, &place, findings),
-    }
+    envoy::plugins(&root, &place, findings)
 }
 
 /// JSON keeps a key that is there twice; readers choose differently.

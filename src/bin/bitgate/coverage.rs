@@ -52,7 +52,7 @@ pub(crate) fn look(plugin: &Plugin, findings: &mut Findings) {
 }
 
 /// What a rule matches.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Shape {
     index: usize,
     templates: Vec<Template>,
@@ -212,7 +212,12 @@ impl Segment {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bitgate::config::{Config, Problem};
+    use bitgate::http::RequestTarget;
     use bitgate::json::Json;
+    use bitgate::policy::{Found, Shadow};
+    use proptest::prelude::*;
+    use std::sync::LazyLock;
 
     /// The earlier rules that cover the last one.
     fn covered(rules: &str) -> Option<Vec<usize>> {
@@ -279,6 +284,145 @@ mod tests {
             Some(vec![0, 1, 2, 3])
         );
         assert_eq!(paths(&["/a/{x}", "/b/{x}", "/{y}/{x}"]), None);
+    }
+
+    const SEGMENTS: [&str; 6] = ["a", "a.git", "{x}", "{x}", "{x}", "{x}.git"];
+
+    /// A rule over a small alphabet, so that rules often meet.
+    fn any_rule() -> impl Strategy<Value = String> {
+        let path = (
+            prop::collection::vec(0..SEGMENTS.len(), 0..4),
+            prop::sample::select(vec!["", "/", "/**"]),
+        );
+        let path = path.prop_map(|(segments, end)| {
+            let segments = segments.iter().enumerate();
+            let segments = segments.map(|(place, index)| {
+                // A name may be there only once.
+                format!("/{}", SEGMENTS[*index].replace('x', &format!("x{place}")))
+            });
+            let path = segments.collect::<String>() + end;
+            if path.is_empty() {
+                "/".to_owned()
+            } else {
+                path
+            }
+        });
+        let paths = prop::collection::vec(path, 1..3);
+        let methods = prop::sample::subsequence(vec!["GET", "POST"], 0..=2);
+        let kind = (
+            any::<bool>(),
+            prop::sample::select(vec![false, false, false, true]),
+        );
+        (paths, methods, kind).prop_map(|(paths, methods, (is_raw, is_shadow))| {
+            let methods = match methods.is_empty() {
+                true => String::new(),
+                false => format!(r#", "methods": {methods:?}"#),
+            };
+            let tail = match is_raw && paths.iter().all(|path| path.ends_with("/**")) {
+                true => r#", "tail": "raw""#,
+                false => "",
+            };
+            format!(
+                r#"{{"match": {{"paths": {paths:?}{methods}{tail}}}, "allow": "signed_in",
+                    "shadow": {is_shadow}}}"#
+            )
+        })
+    }
+
+    /// Every path of up to four segments, two of which are in no rule: no template has more than
+    /// three. Some end with what only a rule with `tail: raw` takes.
+    static TARGETS: LazyLock<Vec<RequestTarget>> = LazyLock::new(|| {
+        fn longer(paths: &[String], segments: &[&str]) -> Vec<String> {
+            let pairs = paths
+                .iter()
+                .flat_map(|path| segments.iter().map(move |last| (path, last)));
+            pairs.map(|(path, last)| format!("{path}/{last}")).collect()
+        }
+        let mut paths = vec![String::new()];
+        let mut longest = paths.clone();
+        for _ in 0..4 {
+            longest = longer(&longest, &["a", "a.git", "z", "z.git"]);
+            paths.extend(longest.clone());
+        }
+        let short = paths.iter().filter(|path| path.matches('/').count() < 4);
+        let short: Vec<_> = short.cloned().collect();
+        let with_slash = longer(&paths, &[""]);
+        let raw = longer(&short, &["z%2Fz"]);
+        let all = paths.iter().skip(1).chain(&with_slash).chain(&raw);
+        let parse = |path: &String| RequestTarget::parse(path.as_bytes()).unwrap();
+        all.map(parse).collect()
+    });
+
+    fn config(rules: &str) -> Result<Config, Vec<Problem>> {
+        let text = format!(
+            r#"{{"public_url": "http://localhost",
+                "bitbucket": {{"client_id": "id", "client_secret": {{"inline": "canary"}},
+                    "scopes": ["account"], "web": {{"cluster": "web"}}, "api": {{"cluster": "api"}}}},
+                "session": {{"keys": [{{"kid": "a",
+                    "key": {{"inline": "dGVzdC1vbmx5LXRlc3Qtb25seS10ZXN0LW9ubHktMDE="}}}}]}},
+                "rules": [{rules}]}}"#
+        );
+        Config::parse(text.as_bytes(), &|_| None)
+    }
+
+    /// Who decides, if anybody.
+    fn decider(config: &Config, method: &str, target: &RequestTarget) -> Option<usize> {
+        let mut start = 0;
+        loop {
+            match config.policy.find_from(start, method, target) {
+                Found::Rule(index, rule) if rule.shadow == Shadow::Logs => {
+                    start = index.saturating_add(1)
+                }
+                Found::Rule(index, _) => return Some(index),
+                Found::Nothing | Found::Ambiguous(_) => return None,
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Against the gate's own rules: every path there is, and a method that no rule names.
+        #[test]
+        fn a_rule_is_covered_if_no_request_reaches_it(
+            rules in prop::collection::vec(any_rule(), 1..6),
+        ) {
+            let text = rules.join(", ");
+            let json = Json::parse(format!("[{text}]").as_bytes()).unwrap();
+            let nodes = Node::root(&json).items();
+            let shapes = nodes.iter().enumerate().map(|(index, rule)| Shape::read(index, rule));
+            let shapes: Vec<_> = shapes.collect();
+            let is_covered = |index: usize| {
+                let deciding = nodes.iter().zip(&shapes).take(index);
+                let deciding = deciding.filter(|(rule, _)| !rule.is_true("shadow"));
+                let earlier: Vec<_> = deciding.map(|(_, shape)| shape.clone()).collect();
+                shapes[index].covered_by(&earlier).is_some()
+            };
+            match config(&text) {
+                Ok(config) => {
+                    let mut reached = vec![false; rules.len()];
+                    for target in TARGETS.iter() {
+                        for method in ["GET", "POST", "PATCH"] {
+                            if let Some(index) = decider(&config, method, target) {
+                                reached[index] = true;
+                            }
+                        }
+                    }
+                    for (index, reached) in reached.iter().enumerate() {
+                        // One on trial is met and does not decide.
+                        if config.policy.rules()[index].shadow == Shadow::Logs {
+                            continue;
+                        }
+                        prop_assert_eq!(is_covered(index), !reached, "rules[{}] of {}", index, text);
+                    }
+                }
+                // The reader refuses some of them itself.
+                Err(problems) => for problem in problems {
+                    let index = problem.path.split(['[', ']']).nth(1).unwrap();
+                    prop_assert!(is_covered(index.parse().unwrap()), "{} in {}", problem, text);
+                },
+            }
+        }
     }
 
     #[test]

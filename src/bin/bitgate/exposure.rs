@@ -2,7 +2,7 @@
 
 use bitgate::config::Config;
 use bitgate::json::Json;
-use bitgate::policy::{Allow, Inject, Rule};
+use bitgate::policy::{Allow, Inject, Rule, Shadow};
 
 use crate::finding::one_line;
 use crate::node::Node;
@@ -11,7 +11,8 @@ use crate::plugin::Plugin;
 /// What each rule gives to the service, in the order of the rules.
 pub(crate) fn report(plugin: &Plugin, config: &Config) -> String {
     let site = &config.public.origin;
-    let mut text = format!("exposure of {site} ({}):\n", plugin.place.name);
+    let place = one_line(&plugin.place.name);
+    let mut text = format!("exposure of {site} ({place}):\n");
     let written = Node::root(&plugin.configuration.json).list("rules");
     let rows: Vec<Row> = config
         .policy
@@ -19,7 +20,9 @@ pub(crate) fn report(plugin: &Plugin, config: &Config) -> String {
         .iter()
         .zip(&written)
         .enumerate()
-        .map(|(index, (rule, written))| Row::new(config, index, rule, written))
+        .map(|(index, (rule, written))| {
+            Row::new(config, &plugin.configuration.json, index, rule, written)
+        })
         .collect();
     let width = |column: fn(&Row) -> &str| {
         let lengths = rows.iter().map(|row| column(row).chars().count());
@@ -28,13 +31,13 @@ pub(crate) fn report(plugin: &Plugin, config: &Config) -> String {
     let name = width(|row| &row.name);
     let methods = width(|row| &row.methods);
     let paths = width(|row| &row.paths);
-    let allow = width(|row| &row.allow);
+    let receives = width(|row| &row.receives);
     for row in &rows {
         let line = format!(
-            "  {:name$}  {:methods$}  {:paths$}  {:allow$}  {}",
-            row.name, row.methods, row.paths, row.allow, row.receives
+            "  {:name$}  {:methods$}  {:paths$}  {:receives$}  <- {}",
+            row.name, row.methods, row.paths, row.receives, row.allow
         );
-        text.push_str(line.trim_end());
+        text.push_str(&line);
         text.push('\n');
     }
     text.push_str("  everything else is refused\n");
@@ -54,7 +57,13 @@ struct Row {
 impl Row {
     /// What was accepted is taken from the rule; what a rule does not keep, such as its paths as
     /// texts, from what was written.
-    fn new(config: &Config, index: usize, rule: &Rule, written: &Node<'_>) -> Self {
+    fn new(
+        config: &Config,
+        configuration: &Json,
+        index: usize,
+        rule: &Rule,
+        written: &Node<'_>,
+    ) -> Self {
         let matched = written.get("match");
         let path = matched.as_ref().and_then(|matched| matched.get("path"));
         let paths = matched.as_ref().map(|matched| matched.list("paths"));
@@ -69,47 +78,77 @@ impl Row {
             Some(methods) => methods.join(","),
         };
         let allow = written.get("allow").map(|allow| flow(allow.json));
-        let shadow = match written.is_true("shadow") {
-            true => " (in the shadow: only logged)",
-            false => "",
+        let receives = match rule.shadow {
+            Shadow::Decides => receives(config, configuration, rule),
+            Shadow::Logs => "nothing: on trial, the next rule decides".to_owned(),
         };
         Self {
             name: one_line(&name),
             methods,
             paths: one_line(&paths.join(" ")),
             allow: one_line(&allow.unwrap_or_default()),
-            receives: format!("{}{shadow}", receives(config, rule)),
+            receives,
         }
     }
 }
 
-/// What the service gets to know.
-fn receives(config: &Config, rule: &Rule) -> String {
+/// What the service gets to know. `written` is the configuration as it was written.
+pub(crate) fn receives(config: &Config, written: &Json, rule: &Rule) -> String {
     match rule.allow {
         Allow::Nobody => return "nothing: it is closed".to_owned(),
         Allow::Public => return "nothing".to_owned(),
         Allow::SignedIn | Allow::When(_) => {}
     }
-    match rule.inject {
-        Inject::None => "nothing".to_owned(),
-        Inject::Identity => "who it is".to_owned(),
-        Inject::Bearer => {
-            let host = &config.bitbucket.api.authority;
-            format!("the person's token for {host}, and who it is")
-        }
-        Inject::Git => {
-            let host = &config.bitbucket.web.authority;
-            format!("the person's token for {host}, as git sends it, and who it is")
-        }
+    let token = match rule.inject {
+        Inject::None => None,
+        Inject::Identity => Some(String::new()),
+        Inject::Bearer => Some(token(config, written, rule)),
+        Inject::Git => Some(format!("{} as git sends it", token(config, written, rule))),
+    };
+    let signed = rule.identity_token.as_ref().map(|signed| {
+        let audience = one_line(&signed.audience);
+        format!(", signed for {audience}")
+    });
+    match token.as_deref() {
+        None => "nothing".to_owned(),
+        Some("") => format!("who it is{}", signed.unwrap_or_default()),
+        Some(token) => format!("{token}, and who it is{}", signed.unwrap_or_default()),
     }
 }
 
-/// A value on one line, as YAML's flow style without quotation marks.
-fn flow(json: &Json) -> String {
+/// Whose token a rule passes on, and what it may.
+fn token(config: &Config, written: &Json, rule: &Rule) -> String {
+    let root = Node::root(written);
+    let (section, of) = match &rule.consumer {
+        None => (root.get("bitbucket"), String::new()),
+        Some(name) => {
+            let consumers = root.get("consumers");
+            (
+                consumers.and_then(|node| node.get(name)),
+                format!(" of the consumer {name}"),
+            )
+        }
+    };
+    let scopes = section
+        .map(|section| section.list("scopes"))
+        .unwrap_or_default();
+    let scopes: Vec<_> = scopes.iter().filter_map(Node::as_str).collect();
+    let host = &config.bitbucket.api.authority;
+    format!(
+        "the person's token for {host}{of} ({})",
+        one_line(&scopes.join(", "))
+    )
+}
+
+/// A value on one line, as YAML's flow style writes it.
+pub(crate) fn flow(json: &Json) -> String {
     match json {
         Json::Null => "null".to_owned(),
         Json::Bool(value) => value.to_string(),
         Json::Number(number) => number.to_string(),
+        Json::String(text) if text.contains(['{', '}', '[', ']', ',', ':', '#', '"']) => {
+            format!("\"{text}\"")
+        }
         Json::String(text) => text.clone(),
         Json::Array(items) => {
             let items: Vec<_> = items.iter().map(flow).collect();

@@ -7,6 +7,8 @@ use std::io::{self, Read};
 use bitgate::json::Json;
 use serde_saphyr::{Budget, Options};
 
+use crate::finding::Code;
+
 /// What was read.
 #[derive(Debug)]
 pub(crate) struct Input {
@@ -47,11 +49,16 @@ impl Input {
         Ok(Self { name, bytes })
     }
 
+    /// Its bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The documents in it.
     ///
     /// # Errors
     /// *expected X, but found Y*, without any text of the file.
-    pub(crate) fn documents(&self) -> Result<Vec<Document>, String> {
+    pub(crate) fn documents(&self) -> Result<Vec<Document>, (Code, String)> {
         let json = Json::parse(&self.bytes);
         let is_json =
             self.name.ends_with(".json") || self.bytes.trim_ascii_start().first() == Some(&b'{');
@@ -60,18 +67,19 @@ impl Input {
                 json,
                 text: Some(self.bytes.clone()),
             }]),
-            Err(error) if is_json => Err(format!(
-                "expected JSON, but found a mistake in line {}, column {}",
-                error.line(),
-                error.column()
-            )),
+            Err(error) if is_json => {
+                let (line, column) = (error.line(), error.column());
+                let found = format!("a mistake in line {line}, column {column}");
+                Err((Code::Syntax, format!("expected JSON, but found {found}")))
+            }
             Err(_) => self.yaml(),
         }
     }
 
-    fn yaml(&self) -> Result<Vec<Document>, String> {
+    fn yaml(&self) -> Result<Vec<Document>, (Code, String)> {
         let Ok(text) = std::str::from_utf8(&self.bytes) else {
-            return Err("expected JSON or YAML in UTF-8, but found other bytes".to_owned());
+            let message = "expected JSON or YAML in UTF-8, but found other bytes";
+            return Err((Code::Syntax, message.to_owned()));
         };
         let options = Options {
             budget: Some(Budget {
@@ -90,19 +98,15 @@ impl Input {
     }
 }
 
-fn mistake(error: &serde_saphyr::Error) -> String {
-    let mut what = "a mistake";
+fn mistake(error: &serde_saphyr::Error) -> (Code, String) {
+    let (mut code, mut what) = (Code::Syntax, "a mistake");
     if let serde_saphyr::Error::Message { msg, .. } = error
         && msg.starts_with("duplicate mapping key")
     {
-        what = "a key twice";
+        (code, what) = (Code::DuplicateKey, "a key twice");
     }
-    match error.location() {
-        Some(location) => format!(
-            "expected YAML, but found {what} in line {}, column {}",
-            location.line(),
-            location.column()
-        ),
-        None => format!("expected YAML, but found {what}"),
-    }
+    let place = error.location().map_or(String::new(), |location| {
+        format!(" in line {}, column {}", location.line(), location.column())
+    });
+    (code, format!("expected YAML, but found {what}{place}"))
 }

@@ -1,19 +1,22 @@
 //! The command `bitgate`: looks at a configuration before Envoy does, and makes session keys.
 //!
 //! It reads a configuration with the code of the module itself, so it says the same. [`check`] is
-//! the place to start.
+//! the place to start: [`input`] reads documents, [`envoy`] and [`kubernetes`] find the
+//! [`plugin`]s in them and look at what is around, [`configuration`] reads what they are given.
 
 mod arguments;
 mod check;
 mod configuration;
 mod coverage;
 mod envoy;
+mod explain;
 mod exposure;
 mod finding;
 mod input;
 mod keygen;
 mod kubernetes;
 mod node;
+mod person;
 mod plugin;
 
 use std::io::{self, Write};
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Ok(Command::Print(text)) => write!(out, "{text}").map(|()| Outcome::Fine),
         Ok(Command::Check(options)) => check::run(&options, &mut out),
         Ok(Command::Codes) => finding::write_codes(&mut out).map(|()| Outcome::Fine),
+        Ok(Command::Explain(options)) => explain::run(&options, &mut out),
         Ok(Command::Keygen(options)) => keygen::run(&options, &mut out),
         Err(message) => {
             complain(&message);

@@ -1,7 +1,7 @@
 //! The clusters of the filter's own calls.
 
-use crate::envoy::tls;
-use crate::finding::{Code, Findings, Place};
+use crate::envoy::{Scope, tls};
+use crate::finding::{Code, Findings, Level, Place};
 use crate::node::Node;
 use crate::plugin::{ClusterUse, Plugin};
 
@@ -13,8 +13,7 @@ pub(super) fn look(root: &Node<'_>, plugin: &Plugin, findings: &mut Findings) {
         match clusters.iter().find(named) {
             Some(cluster) => {
                 let place = Place::new(format!("cluster {}", used.cluster), cluster.path.clone());
-                retries(cluster, &used, &place, findings);
-                tls::look(cluster, &used, &place, findings);
+                look_at_cluster(cluster, &used, &place, Scope::Whole, findings);
             }
             None if is_complete(root) => {
                 let path = format!("{}.cluster", used.path);
@@ -23,15 +22,24 @@ pub(super) fn look(root: &Node<'_>, plugin: &Plugin, findings: &mut Findings) {
                      calls to it fail at once",
                     used.cluster
                 );
-                findings.say(
-                    Code::UnknownCluster,
-                    crate::finding::Level::Error,
-                    &plugin.place,
-                    &message,
-                );
+                findings.say(Code::UnknownCluster, Level::Error, &plugin.place, &message);
             }
             None => {}
         }
+    }
+}
+
+/// Looks at one cluster, or a patch of it.
+pub(crate) fn look_at_cluster(
+    cluster: &Node<'_>,
+    used: &ClusterUse,
+    place: &Place,
+    scope: Scope,
+    findings: &mut Findings,
+) {
+    retries(cluster, used, place, findings);
+    if scope == Scope::Whole || cluster.get("transport_socket").is_some() {
+        tls::look(cluster, used, place, findings);
     }
 }
 

@@ -198,23 +198,18 @@ fn harm_before(name: &str) -> Option<&'static str> {
         "compressor" | "decompressor" => {
             Some("it changes pages and cookies of Bitgate's own answers")
         }
-        "composite"
-        | "dynamic_modules"
-        | "ext_proc"
-        | "golang"
-        | "header_mutation"
-        | "lua"
-        | "mcp_router"
-        | "proto_message_extraction" => {
+        "aws_lambda" | "file_server" => Some("it answers by itself, and Bitgate is not asked"),
+        "composite" | "dynamic_modules" | "ext_proc" | "filter_chain" | "golang"
+        | "header_mutation" | "lua" | "transform" => {
             Some("it may change the path or the headers that Bitgate has to judge")
         }
         "connect_grpc_bridge"
         | "grpc_http1_bridge"
         | "grpc_http1_reverse_bridge"
         | "grpc_json_reverse_transcoder"
-        | "grpc_json_transcoder" => {
-            Some("it makes another request of it, with another path or another type")
-        }
+        | "grpc_json_transcoder"
+        | "mcp_json_rest_bridge"
+        | "mcp_router" => Some("it makes another request of it, with another path or another type"),
         "tap" => Some("it records requests with their cookies"),
         _ => None,
     }

@@ -7,12 +7,31 @@ mod manager;
 mod route;
 mod tls;
 
+pub(crate) use cluster::look_at_cluster;
 pub(crate) use filter::{WASM, is_bitgate, look, plugin};
 pub(crate) use manager::{HTTP_CONNECTION_MANAGER, Manager, Scope};
 
 use crate::finding::{Findings, Place};
 use crate::node::Node;
 use crate::plugin::Plugin;
+
+/// Whether a document is about Envoy, as far as its first keys say.
+pub(crate) fn is_envoy(root: &Node<'_>) -> bool {
+    let names = [
+        "@type",
+        "admin",
+        "default_filter_chain",
+        "dynamic_resources",
+        "filter_chains",
+        "http_filters",
+        "layered_runtime",
+        "node",
+        "resources",
+        "static_resources",
+        "typed_config",
+    ];
+    names.iter().any(|name| root.get(name).is_some())
+}
 
 /// Finds the plugins in a document that are Bitgate, and looks at what is around them.
 pub(crate) fn plugins(root: &Node<'_>, whole: &Place, findings: &mut Findings) -> Vec<Plugin> {
@@ -70,7 +89,8 @@ pub(crate) fn plugins(root: &Node<'_>, whole: &Place, findings: &mut Findings) -
 fn listeners(root: &Node<'_>) -> Vec<Place> {
     let mut found = Vec::new();
     root.visit(&mut |node| {
-        if node.get("filter_chains").is_some() {
+        let chains = ["filter_chains", "default_filter_chain"];
+        if chains.iter().any(|name| node.get(name).is_some()) {
             let name = match node.text("name") {
                 Some(name) => format!("listener {name}"),
                 None if node.path.is_empty() => "listener".to_owned(),

@@ -2,7 +2,7 @@
 
 use bitgate::json::Json;
 
-use crate::envoy::{HTTP_CONNECTION_MANAGER, Manager, Scope, WASM, is_bitgate, look, plugin};
+use crate::envoy::{WASM, is_bitgate, look, plugin};
 use crate::finding::{Code, Findings, Place, found};
 use crate::node::Node;
 use crate::plugin::{Configuration, Passed, Plugin};
@@ -130,21 +130,6 @@ pub(super) fn patched(
             look(&config, root, place, findings);
             plugins.extend(plugin(&config, place.clone(), findings));
         }
-    }
-    let raw_rule = plugins
-        .iter()
-        .find_map(|plugin| plugin.configuration.raw_rule());
-    for node in values
-        .iter()
-        .flat_map(|value| value.find(HTTP_CONNECTION_MANAGER))
-    {
-        let manager = Manager {
-            node,
-            place: place.clone(),
-            scope: Scope::Patch,
-            raw_rule,
-        };
-        manager.look(findings);
     }
     plugins
 }
