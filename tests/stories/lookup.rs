@@ -183,8 +183,8 @@ story!(
         assert_eq!(bitbucket.count(&path), 3, "one for each person");
         assert_eq!(
             bitbucket.count("/2.0/user/workspaces"),
-            3,
-            "the name is from the path"
+            0,
+            "the name is in the configuration"
         );
         let path = format!("/2.0/user/workspaces/{ACME}/permissions/repositories");
         assert_eq!(bitbucket.count(&path), 0);
@@ -310,6 +310,36 @@ story!(
         browser.jar = linus;
         assert_eq!(verdict(&mut browser, "/members"), not_a_member());
         assert_eq!(browser.world.bitbucket().rate_limited(), 0);
+    }
+);
+
+story!(
+    a_workspace_of_the_configuration_in_the_path_costs_no_list,
+    Setup {
+        config: |config| {
+            config["workspaces"] = json!({"acme": "{77aa0000-1111-4222-8333-444455556666}"});
+            config["rules"] = json!([
+                {"match": {"path": "/"}, "allow": "signed_in"},
+                {
+                    "match": {"path": "/artifacts/{workspace}/{repo}/**"},
+                    "allow": {"repository": "{workspace}/{repo}"},
+                },
+            ]);
+        },
+        ..Setup::default()
+    },
+    |world| {
+        let denied = || refused(403, "insufficient_permission");
+        let mut browser = signed_in(world, "grace");
+        assert_eq!(verdict(&mut browser, "/artifacts/acme/widgets/x"), ok());
+        assert_eq!(verdict(&mut browser, "/artifacts/acme/secrets/x"), denied());
+        let path = "/artifacts/%7B77aa0000-1111-4222-8333-444455556666%7D/widgets/x";
+        assert_eq!(verdict(&mut browser, path), ok());
+        assert_eq!(browser.world.bitbucket().count("/2.0/user/workspaces"), 0);
+        // Others are looked for in the person's list.
+        assert_eq!(verdict(&mut browser, "/artifacts/beta-labs/lab"), ok());
+        assert_eq!(verdict(&mut browser, "/artifacts/made-up/lab"), denied());
+        assert_eq!(browser.world.bitbucket().count("/2.0/user/workspaces"), 1);
     }
 );
 
