@@ -24,14 +24,14 @@ const LONGEST_PAUSE: Seconds = Seconds(900);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Priority {
     /// Something is known that is older than `max_age`: from 50% at `max_age` up to 85% at `grace`, so
-    /// that what is oldest is asked first.
+    /// that what is oldest is asked first. A denial grows old faster.
     Refresh {
         /// How much of the way from `max_age` to `grace` has passed, in percent.
         overdue_percent: u64,
     },
     /// Somebody begins to sign in: up to 90%.
     SignIn,
-    /// Nothing is known about somebody with a session, or what is known denies: up to 97%.
+    /// Nothing is known about somebody with a session: up to 97%.
     New,
     /// A further call of what was begun, a sign-in or a list: up to all of the budget.
     Further,

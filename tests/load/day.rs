@@ -660,10 +660,7 @@ impl Day {
             let is_settled = before.is_some() && now - last <= 12;
             settled = settled.max(now - before.filter(|_| is_settled).unwrap_or(last));
         }
-        assert!(
-            greatest <= grace,
-            "rights of {greatest} s were used"
-        );
+        assert!(greatest <= grace, "rights of {greatest} s were used");
         if let Some(time) = self.time() {
             self.report.used(greatest, time);
             self.report.allowed += 1;

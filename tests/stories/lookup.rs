@@ -314,6 +314,48 @@ story!(
 );
 
 story!(
+    who_is_denied_again_and_again_does_not_use_the_budget_up,
+    Setup {
+        config: |config| {
+            config["bitbucket"]["api_budget"] = json!(20);
+            config["session"]["idle_timeout"] = json!("12h");
+            config["workspaces"] = json!({"acme": "{77aa0000-1111-4222-8333-444455556666}"});
+            config["rules"] = json!([
+                {"match": {"path": "/members/**"}, "allow": {"workspace": "acme"}},
+                {"match": {"path": "/**"}, "allow": "signed_in"},
+            ]);
+        },
+        ..Setup::with_clock()
+    },
+    |world| {
+        let path = format!("/2.0/user/workspaces/{ACME}/permission");
+        let denied = || refused(403, "not_a_member");
+        let linus = world.person("linus");
+        let mut browser = signed_in(world, "linus");
+        assert_eq!(verdict(&mut browser, "/members"), denied());
+        let jar = browser.jar;
+        for _ in 0..6 {
+            signed_in(world, "ada");
+        }
+        // 15 of 20 calls are made.
+        let mut browser = world.browser();
+        browser.jar = jar;
+        browser.world.advance(301);
+        assert_eq!(verdict(&mut browser, "/members"), denied());
+        assert_eq!(browser.world.bitbucket().count(&path), 1);
+        // Sooner than somebody who is let through all the same.
+        browser.world.advance(1_200);
+        let member = Some(bitgate_simulator::bitbucket::Role::Member);
+        let mut bitbucket = browser.world.bitbucket();
+        let directory = &mut bitbucket.settings.directory;
+        directory.set_role("acme", &linus, member).unwrap();
+        drop(bitbucket);
+        assert_eq!(verdict(&mut browser, "/members"), ok());
+        assert_eq!(browser.world.bitbucket().count(&path), 2);
+    }
+);
+
+story!(
     a_workspace_of_the_configuration_in_the_path_costs_no_list,
     Setup {
         config: |config| {
