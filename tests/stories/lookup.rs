@@ -305,7 +305,7 @@ story!(
         assert_eq!(verdict(&mut browser, "/members"), exhausted());
         assert_eq!(verdict(&mut browser, "/"), ok());
         // An hour later there is a new one.
-        browser.world.advance(3_700);
+        browser.world.advance(3_800);
         assert_eq!(verdict(&mut browser, "/members"), ok());
         browser.jar = linus;
         assert_eq!(verdict(&mut browser, "/members"), not_a_member());
