@@ -19,6 +19,9 @@ use crate::session::SignedIn;
 /// No condition has so many questions that this is not enough; it ends a loop that would be a defect.
 const MAX_ROUNDS: usize = 64;
 
+/// How many times faster an answer that denies grows old, where calls are short.
+const DENIED: u64 = 3;
+
 /// Somebody with a session whose main token works, and what the token may that the rule is about.
 pub(super) type Who<'a> = (&'a SignedIn, TokenScopes<'a>);
 
@@ -125,8 +128,8 @@ impl Gate {
         (truth, facts.needs.into_inner(), facts.aging.into_inner())
     }
 
-    /// An old answer that allows can wait, if it must; what denies is asked anew as if nothing were
-    /// known, since it may be out of date.
+    /// An old answer can wait, if it must: one that allows for longer than one that denies, which may be
+    /// out of date. But who tries the same door all day does not use the budget of the others.
     fn priority(
         &self,
         need: &Need,
@@ -139,11 +142,12 @@ impl Gate {
             return Priority::New;
         };
         let (truth, _, _) = self.evaluate(condition, asked, who, Old::Counts, host);
-        match truth {
-            Truth::Yes | Truth::Unknown => Priority::Refresh {
-                overdue_percent: self.rights.terms().overdue_percent(asked_at, host.now),
+        let overdue_percent = self.rights.terms().overdue_percent(asked_at, host.now);
+        Priority::Refresh {
+            overdue_percent: match truth {
+                Truth::Yes | Truth::Unknown => overdue_percent,
+                Truth::No(_) | Truth::Void(_) => overdue_percent.saturating_mul(DENIED),
             },
-            Truth::No(_) | Truth::Void(_) => Priority::New,
         }
     }
 

@@ -110,9 +110,27 @@ impl SessionFacts<'_, '_> {
         }
     }
 
-    /// The UUID of a workspace. A slug must belong to the UUID that it always had; a name from the
-    /// path must be one of the person's workspaces, so that made-up names cost no call each.
-    fn workspace(&self, name: &Name, origin: Origin) -> Found {
+    /// The UUID of a workspace, about which `question` is asked next. A slug must belong to the UUID that it
+    /// always had; a name from the path must be one of the person's workspaces, so that made-up names
+    /// cost no call each.
+    fn workspace(
+        &self,
+        name: &Name,
+        origin: Origin,
+        question: impl Fn(String) -> Question,
+    ) -> Found {
+        // Where the next answer says that the person is in it, their list need not be asked for.
+        if origin == Origin::Path
+            && let Some(uuid) = self.gate.pins.configured_workspace(name)
+        {
+            let question = question(uuid.to_owned());
+            let Some(answer) = self.answer(question.clone()) else {
+                return Found::Not(Truth::Unknown);
+            };
+            if self.are_in(name, &question, &answer) {
+                return Found::Uuid(uuid.to_owned());
+            }
+        }
         match (name, origin) {
             (Name::Uuid(uuid), Origin::Rule) => return Found::Uuid(uuid.clone()),
             (Name::Slug(slug), Origin::Rule) => {
@@ -165,14 +183,35 @@ impl SessionFacts<'_, '_> {
         }
     }
 
+    /// Whether an answer says that the person is something in the workspace of this name.
+    fn are_in(&self, name: &Name, question: &Question, answer: &Answer) -> bool {
+        let first = answer.rows().first();
+        let (row, slug) = match question {
+            Question::Directory(_) => (
+                answer.row(&self.identity.account_id),
+                answer.slug.as_deref(),
+            ),
+            Question::Role(_) => (first, first.map(|row| row.key.as_str())),
+            Question::Groups(_)
+            | Question::Projects(..)
+            | Question::Repositories(_)
+            | Question::Workspaces => (first, answer.slug.as_deref()),
+        };
+        row.is_some() && Self::is_named(name, slug)
+    }
+
+    /// What tells a person's role in a workspace.
+    fn about_role(&self, uuid: String) -> Question {
+        match self.gate.config.access.bot {
+            Some(_) => Question::Directory(uuid),
+            None => Question::Role(uuid),
+        }
+    }
+
     /// Whether the person has at least `role` in a workspace.
     fn role_in(&self, name: &Name, uuid: String, role: Role) -> Truth {
         let is_bots = self.gate.config.access.bot.is_some();
-        let answer = self.answer(match is_bots {
-            true => Question::Directory(uuid),
-            false => Question::Role(uuid),
-        });
-        let Some(answer) = answer else {
+        let Some(answer) = self.answer(self.about_role(uuid)) else {
             return Truth::Unknown;
         };
         let (row, slug) = match is_bots {
@@ -248,7 +287,7 @@ impl Facts for SessionFacts<'_, '_> {
     }
 
     fn role(&self, workspace: &Name, origin: Origin, role: Role) -> Truth {
-        match self.workspace(workspace, origin) {
+        match self.workspace(workspace, origin, |uuid| self.about_role(uuid)) {
             Found::Not(truth) => truth,
             Found::Uuid(uuid) => self.role_in(workspace, uuid, role),
         }
@@ -261,7 +300,7 @@ impl Facts for SessionFacts<'_, '_> {
         repository: &Name,
         permission: Permission,
     ) -> Truth {
-        let uuid = match self.workspace(workspace, origin) {
+        let uuid = match self.workspace(workspace, origin, Question::Repositories) {
             Found::Uuid(uuid) => uuid,
             Found::Not(Truth::No(_)) => return Truth::No(Denial::Permission),
             Found::Not(truth) => return truth,
@@ -309,7 +348,9 @@ impl Facts for SessionFacts<'_, '_> {
         key: &str,
         permission: Permission,
     ) -> Truth {
-        let uuid = match self.workspace(workspace, origin) {
+        let uuid = match self.workspace(workspace, origin, |uuid| {
+            Question::Projects(uuid, permission)
+        }) {
             Found::Uuid(uuid) => uuid,
             Found::Not(Truth::No(_)) => return Truth::No(Denial::Permission),
             Found::Not(truth) => return truth,

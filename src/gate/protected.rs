@@ -69,10 +69,9 @@ impl Gate {
             true => (signed_in, Vec::new()),
             false => {
                 let main = &self.consumers.main;
-                let session_id = signed_in.session.id.clone();
-                match self.current(main, signed_in, &cookies, host) {
+                match self.current(main, Rc::clone(&signed_in), &cookies, host) {
                     Ok(good) => (good.signed_in, good.cookies),
-                    Err(halt) => return self.halted(halt, subject, &session_id, host),
+                    Err(halt) => return self.halted(halt, subject, &signed_in, host),
                 }
             }
         };
@@ -109,11 +108,10 @@ impl Gate {
             let step = self.refuse(request, Some((index, rule)), Reason::NoRandomness);
             return Err(Box::new(Protected::Decided(step)));
         };
-        let session_id = signed_in.session.id.clone();
         let slid = self.sessions.slide(&signed_in, host.now, host.random);
-        let good = match self.current_for(rule, signed_in, cookies, host) {
+        let good = match self.current_for(rule, Rc::clone(&signed_in), cookies, host) {
             Ok(good) => good,
-            Err(halt) => return Err(Box::new(self.halted(halt, subject, &session_id, host))),
+            Err(halt) => return Err(Box::new(self.halted(halt, subject, &signed_in, host))),
         };
         let id = RequestId::of(&request.headers);
         let groups = self.groups_for(&good.signed_in.session.identity, host);
@@ -136,7 +134,7 @@ impl Gate {
         self: &Rc<Self>,
         halt: Halt,
         subject: Subject<'_>,
-        session_id: &str,
+        signed_in: &SignedIn,
         host: &mut Host<'_>,
     ) -> Protected {
         let Subject {
@@ -149,11 +147,14 @@ impl Gate {
             Halt::Later(renewal) if patience == Patience::Left => {
                 return Protected::Waits(Wait {
                     job: renewal.map(Job::Renewal),
-                    wants: renewal_of(session_id),
+                    wants: renewal_of(&signed_in.session.id),
                     reason: Reason::RenewalUnavailable,
                 });
             }
-            Halt::Later(_) | Halt::Unknown => self.unknown(request, Reason::RenewalUnavailable),
+            Halt::Later(_) | Halt::Unknown => {
+                let step = self.unknown(request, Reason::RenewalUnavailable);
+                self.not_idle(step, signed_in, host)
+            }
             Halt::NoGrant(second) => self.ask_for_grant(request, cookies, second, host),
             Halt::Over => self.challenge(request, cookies, Reason::GrantRefused, host),
         })
@@ -197,11 +198,21 @@ impl Gate {
                 .about_person()
                 .with_retry(request.target.as_str())
                 .into_step(request, Some((index, rule))),
-            Decision::Unavailable(reason) => Refusal::new(reason)
-                .with_retry(request.target.as_str())
-                .into_step(request, Some((index, rule))),
+            Decision::Unavailable(reason) => {
+                let step = Refusal::new(reason)
+                    .with_retry(request.target.as_str())
+                    .into_step(request, Some((index, rule)));
+                self.not_idle(step, signed_in, host)
+            }
         };
         let account_id = &signed_in.session.identity.account_id;
         Err(Box::new(Protected::Decided(step.about(account_id))))
+    }
+
+    /// An answer for somebody who would go on if Bitbucket answered: they use their session, and are not
+    /// sent to sign in for it.
+    fn not_idle(&self, step: Step, signed_in: &SignedIn, host: &mut Host<'_>) -> Step {
+        let slid = self.sessions.slide(signed_in, host.now, host.random);
+        step.bringing(slid.as_slice())
     }
 }

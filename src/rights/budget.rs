@@ -7,8 +7,9 @@ use crate::host::{SharedData, Version};
 use crate::slots::NO_VERSION;
 use crate::time::{Seconds, UnixTime};
 
-/// An hour of whole minutes, and the one that is not over.
-const MINUTES: usize = 61;
+/// An hour of whole minutes, the one that is not over, and one more: a call is counted when it is made, and
+/// may arrive later, but no more than a minute.
+const MINUTES: usize = 62;
 
 /// How often the count is tried when others write to it at the same time.
 const ATTEMPTS: u32 = 16;
@@ -24,14 +25,14 @@ const LONGEST_PAUSE: Seconds = Seconds(900);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Priority {
     /// Something is known that is older than `max_age`: from 50% at `max_age` up to 85% at `grace`, so
-    /// that what is oldest is asked first.
+    /// that what is oldest is asked first. A denial grows old faster.
     Refresh {
         /// How much of the way from `max_age` to `grace` has passed, in percent.
         overdue_percent: u64,
     },
     /// Somebody begins to sign in: up to 90%.
     SignIn,
-    /// Nothing is known about somebody with a session, or what is known denies: up to 97%.
+    /// Nothing is known about somebody with a session: up to 97%.
     New,
     /// A further call of what was begun, a sign-in or a list: up to all of the budget.
     Further,
@@ -267,6 +268,33 @@ mod tests {
     }
 
     #[test]
+    fn a_call_that_arrives_late_still_fits_into_its_hour() {
+        let (budget, mut shared) = (Budget::new("s", "c", 100), Memory::default());
+        let mut arrived: Vec<u64> = Vec::new();
+        // From the end of a minute on, all as early as possible. Those of the first hour take long.
+        for now in 1_000_019_u64..1_020_000 {
+            for _ in 0..100 {
+                if budget
+                    .take(Priority::Further, UnixTime(now), &mut shared)
+                    .is_err()
+                {
+                    break;
+                }
+                let delay = if arrived.len() % 200 < 100 { 9 } else { 0 };
+                arrived.push(now + delay);
+            }
+        }
+        assert!(arrived.len() >= 500);
+        for at in &arrived {
+            let hour = arrived
+                .iter()
+                .filter(|other| (*at..*at + 3_600).contains(*other));
+            let hour = hour.count();
+            assert!(hour <= 100, "{hour} from {at} on");
+        }
+    }
+
+    #[test]
     fn what_is_less_urgent_is_refused_first() {
         let (budget, mut shared) = (Budget::new("s", "c", 100), Memory::default());
         let now = UnixTime(1_000_000);
@@ -286,7 +314,7 @@ mod tests {
         assert_eq!(until_refused(Priority::New), 7);
         assert_eq!(until_refused(Priority::Further), 3);
         assert_eq!(budget.left(now, &shared), 0);
-        assert_eq!(budget.left(now.plus(Seconds(3_661)), &shared), 100);
+        assert_eq!(budget.left(now.plus(Seconds(3_721)), &shared), 100);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! The configuration says which UUID a slug has, or the first answer that names it is remembered.
 
 use crate::host::SharedData;
+use crate::policy::Name;
 use crate::rights::Row;
 use crate::slots::{NO_VERSION, SlotKeys, Slots};
 
@@ -59,6 +60,18 @@ impl Pins {
             workspaces,
             repositories,
             slots: Slots::new("pin", site, SLOTS, PROBES),
+        }
+    }
+
+    /// The UUID of a workspace, by slug or UUID, that the configuration names.
+    #[must_use]
+    pub fn configured_workspace(&self, name: &Name) -> Option<&str> {
+        match name {
+            Name::Slug(slug) => configured(&self.workspaces, slug),
+            Name::Uuid(uuid) => {
+                let mut uuids = self.workspaces.iter().map(|(_, known)| known.as_str());
+                uuids.find(|known| known == uuid)
+            }
         }
     }
 

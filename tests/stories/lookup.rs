@@ -183,8 +183,8 @@ story!(
         assert_eq!(bitbucket.count(&path), 3, "one for each person");
         assert_eq!(
             bitbucket.count("/2.0/user/workspaces"),
-            3,
-            "the name is from the path"
+            0,
+            "the name is in the configuration"
         );
         let path = format!("/2.0/user/workspaces/{ACME}/permissions/repositories");
         assert_eq!(bitbucket.count(&path), 0);
@@ -305,11 +305,118 @@ story!(
         assert_eq!(verdict(&mut browser, "/members"), exhausted());
         assert_eq!(verdict(&mut browser, "/"), ok());
         // An hour later there is a new one.
-        browser.world.advance(3_700);
+        browser.world.advance(3_800);
         assert_eq!(verdict(&mut browser, "/members"), ok());
         browser.jar = linus;
         assert_eq!(verdict(&mut browser, "/members"), not_a_member());
         assert_eq!(browser.world.bitbucket().rate_limited(), 0);
+    }
+);
+
+story!(
+    who_is_denied_again_and_again_does_not_use_the_budget_up,
+    Setup {
+        config: |config| {
+            config["bitbucket"]["api_budget"] = json!(20);
+            config["session"]["idle_timeout"] = json!("12h");
+            config["workspaces"] = json!({"acme": "{77aa0000-1111-4222-8333-444455556666}"});
+            config["rules"] = json!([
+                {"match": {"path": "/members/**"}, "allow": {"workspace": "acme"}},
+                {"match": {"path": "/**"}, "allow": "signed_in"},
+            ]);
+        },
+        ..Setup::with_clock()
+    },
+    |world| {
+        let path = format!("/2.0/user/workspaces/{ACME}/permission");
+        let denied = || refused(403, "not_a_member");
+        let linus = world.person("linus");
+        let mut browser = signed_in(world, "linus");
+        assert_eq!(verdict(&mut browser, "/members"), denied());
+        let jar = browser.jar;
+        for _ in 0..6 {
+            signed_in(world, "ada");
+        }
+        // 15 of 20 calls are made.
+        let mut browser = world.browser();
+        browser.jar = jar;
+        browser.world.advance(301);
+        assert_eq!(verdict(&mut browser, "/members"), denied());
+        assert_eq!(browser.world.bitbucket().count(&path), 1);
+        // Sooner than somebody who is let through all the same.
+        browser.world.advance(1_200);
+        let member = Some(bitgate_simulator::bitbucket::Role::Member);
+        let mut bitbucket = browser.world.bitbucket();
+        let directory = &mut bitbucket.settings.directory;
+        directory.set_role("acme", &linus, member).unwrap();
+        drop(bitbucket);
+        assert_eq!(verdict(&mut browser, "/members"), ok());
+        assert_eq!(browser.world.bitbucket().count(&path), 2);
+    }
+);
+
+story!(
+    a_workspace_of_the_configuration_in_the_path_costs_no_list,
+    Setup {
+        config: |config| {
+            config["workspaces"] = json!({"acme": "{77aa0000-1111-4222-8333-444455556666}"});
+            config["rules"] = json!([
+                {"match": {"path": "/"}, "allow": "signed_in"},
+                {
+                    "match": {"path": "/artifacts/{workspace}/{repo}/**"},
+                    "allow": {"repository": "{workspace}/{repo}"},
+                },
+            ]);
+        },
+        ..Setup::default()
+    },
+    |world| {
+        let denied = || refused(403, "insufficient_permission");
+        let mut browser = signed_in(world, "grace");
+        assert_eq!(verdict(&mut browser, "/artifacts/acme/widgets/x"), ok());
+        assert_eq!(verdict(&mut browser, "/artifacts/acme/secrets/x"), denied());
+        let path = "/artifacts/%7B77aa0000-1111-4222-8333-444455556666%7D/widgets/x";
+        assert_eq!(verdict(&mut browser, path), ok());
+        assert_eq!(browser.world.bitbucket().count("/2.0/user/workspaces"), 0);
+        // Others are looked for in the person's list.
+        assert_eq!(verdict(&mut browser, "/artifacts/beta-labs/lab"), ok());
+        assert_eq!(verdict(&mut browser, "/artifacts/made-up/lab"), denied());
+        assert_eq!(browser.world.bitbucket().count("/2.0/user/workspaces"), 1);
+    }
+);
+
+story!(
+    who_waits_for_an_answer_of_bitbucket_is_not_idle,
+    Setup {
+        config: |config| {
+            config["session"]["idle_timeout"] = json!("1h");
+            config["rules"] = json!([{"match": {"path": "/**"}, "allow": {"workspace": "acme"}}]);
+        },
+        ..Setup::with_clock()
+    },
+    |world| {
+        let grace = world.person("grace");
+        let mut browser = world.browser();
+        assert_eq!(browser.sign_in("/", &grace).status(), 302);
+        browser.world.bitbucket().fail_next(Fault {
+            path: format!("/2.0/user/workspaces/{ACME}/permission"),
+            times: 1_000,
+            response: FaultResponse::Status(500),
+        });
+        browser.world.bitbucket().fail_next(Fault {
+            path: "/2.0/user/workspaces".to_owned(),
+            times: 1_000,
+            response: FaultResponse::Status(500),
+        });
+        for _ in 0..8 {
+            assert_eq!(
+                verdict(&mut browser, "/"),
+                refused(503, "rights_unavailable")
+            );
+            browser.world.advance(600);
+        }
+        browser.world.bitbucket().forgive();
+        assert_eq!(verdict(&mut browser, "/"), ok());
     }
 );
 
