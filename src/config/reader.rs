@@ -40,7 +40,7 @@ impl Problem {
     }
 
     /// A line whose order is that of problems, with numbers in a path in their own: rule 10 comes after
-    /// rule 9. Strings are sorted elsewhere, too, so this costs the module nothing.
+    /// rule 9. Slices of strings are sorted elsewhere, too, so this costs the module nothing.
     fn sortable(&self) -> String {
         let mut key = String::new();
         let mut digits = String::new();
@@ -113,7 +113,8 @@ impl<'e> Reader<'e> {
     /// The value, unless there was a problem.
     pub(super) fn finish<T>(self, value: Option<T>) -> Result<T, Vec<Problem>> {
         let problems = self.problems.into_inner();
-        let mut lines: Vec<String> = problems.iter().map(Problem::sortable).collect();
+        let lines: Vec<String> = problems.iter().map(Problem::sortable).collect();
+        let mut lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         lines.sort_unstable();
         lines.dedup();
         let sorted = lines.iter().filter_map(|line| Problem::of_sortable(line));
