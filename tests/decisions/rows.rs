@@ -53,7 +53,9 @@ pub fn row(rules: &[Value], person: Option<usize>, draw: &mut Draw) -> Row {
         let value = match name {
             "workspace" => workspace(draw),
             "repo" => repository(draw),
-            "key" => draw.one(&["WID", "OPS", "X_1", "wid", "NONE", "1WID"]).to_owned(),
+            "key" => draw
+                .one(&["WID", "OPS", "X_1", "wid", "NONE", "1WID"])
+                .to_owned(),
             _ => "anything".to_owned(),
         };
         path = path.replace(&format!("{{{name}}}"), &value);
