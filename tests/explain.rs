@@ -212,7 +212,6 @@ fn compare(kind: Kind) {
             *outcomes.entry(found).or_insert(0) += 1;
         }
     }
-    println!("{outcomes:?}");
     assert!(outcomes.len() >= 5, "{outcomes:?}");
 }
 
