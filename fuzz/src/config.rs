@@ -2,14 +2,17 @@
 
 use bitgate::config::{Config, Problem};
 use bitgate::gate::Gate;
-use bitgate::policy::{Allow, Inject};
+use bitgate::policy::{Allow, Condition, Inject, Name, Part, Rule, is_project_key};
 use serde_json::Value;
 use url::Url;
 
 use crate::setup::{KEY_TEXT, is_one_line, secret_for};
 
 /// Where a secret stands, or where somebody may put one by mistake.
-const SECRETS: [&str; 11] = [
+const SECRETS: [&str; 14] = [
+    "/bots/reader/access_token",
+    "/bots/reader/access_token/env",
+    "/bots/reader/access_token/inline",
     "/consumers/ci/client_secret",
     "/consumers/ci/client_secret/env",
     "/consumers/ci/client_secret/inline",
@@ -121,8 +124,12 @@ fn check_values(config: &Config) {
         );
         ids.push(&consumer.client.id);
     }
+    check_access(config);
     for rule in config.policy.rules() {
         assert!(!rule.paths.is_empty());
+        if let Allow::When(condition) = &rule.allow {
+            check_condition(config, rule, condition, 1);
+        }
         let is_known = |name: &String| config.consumers.iter().any(|known| known.name == *name);
         assert!(rule.consumer.as_ref().is_none_or(is_known));
         if let Some(token) = &rule.identity_token {
@@ -136,5 +143,87 @@ fn check_values(config: &Config) {
                 .iter()
                 .any(|path| path.matches("/_bitgate/x") && !path.matches("/x/x"))
         );
+    }
+}
+
+/// Bots, groups and UUIDs that rules rely on.
+fn check_access(config: &Config) {
+    let access = &config.access;
+    let spans = 10..=86_400;
+    assert!(spans.contains(&access.terms.max_age.0) && spans.contains(&access.terms.grace.0));
+    assert!(access.terms.max_age <= access.terms.grace);
+    let is_bot = |name: &str| access.bots.iter().filter(|bot| bot.name == name).count() == 1;
+    assert!(
+        access
+            .bots
+            .iter()
+            .all(|bot| is_bot(&bot.name) && (1..=100_000).contains(&bot.api_budget))
+    );
+    assert!(access.bot.as_ref().is_none_or(|bot| is_bot(&bot.name)));
+    let source = access.groups.source.as_ref();
+    assert!(source.is_none_or(|source| is_bot(&source.bot.name)));
+    for pins in [&access.workspaces, &access.repositories] {
+        for (place, (slug, uuid)) in pins.iter().enumerate() {
+            assert!(matches!(Name::workspace(uuid), Ok(Name::Uuid(same)) if same == *uuid));
+            let others = || pins.iter().skip(place + 1);
+            assert!(
+                others().all(|(other, theirs)| other != slug && theirs != uuid),
+                "{slug}"
+            );
+        }
+    }
+    for (group, ids) in &access.groups.members {
+        assert!(ids.is_sorted(), "{group}");
+    }
+}
+
+/// An empty list would let everybody through, or nobody, without a word; a capture that is not there
+/// would have no value.
+fn check_condition(config: &Config, rule: &Rule, condition: &Condition, depth: usize) {
+    assert!(depth <= 8);
+    let access = &config.access;
+    let has = |name: &String| {
+        rule.paths
+            .iter()
+            .all(|path| path.captures().any(|known| known == name))
+    };
+    let is_workspace = |part: &Part<Name>| match part {
+        Part::Capture(name) => has(name),
+        Part::Literal(Name::Uuid(_)) => true,
+        Part::Literal(Name::Slug(slug)) => {
+            access.workspaces.is_empty() || access.workspaces.iter().any(|(known, _)| known == slug)
+        }
+    };
+    match condition {
+        Condition::AllOf(parts) | Condition::AnyOf(parts) => {
+            assert!(!parts.is_empty());
+            for part in parts {
+                check_condition(config, rule, part, depth + 1);
+            }
+        }
+        Condition::Not(part) => check_condition(config, rule, part, depth + 1),
+        Condition::Account(list) | Condition::EmailDomain(list) | Condition::Scope(list) => {
+            assert!(!list.is_empty() && list.iter().all(|text| !text.is_empty()));
+        }
+        Condition::Group(name) => {
+            assert!(access.groups.source.is_some() || access.groups.members(name).is_some());
+        }
+        Condition::Workspace { workspace, .. } => assert!(is_workspace(workspace)),
+        Condition::Repository {
+            workspace,
+            repository,
+            ..
+        } => {
+            assert!(is_workspace(workspace));
+            assert!(!matches!(repository, Part::Capture(name) if !has(name)));
+        }
+        Condition::Project { workspace, key, .. } => {
+            assert!(is_workspace(workspace));
+            assert!(match key {
+                Part::Capture(name) => has(name),
+                Part::Literal(key) => is_project_key(key),
+            });
+        }
+        Condition::Nobody | Condition::Principal(_) | Condition::SignedIn => {}
     }
 }

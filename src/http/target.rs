@@ -167,7 +167,8 @@ fn normalize(raw: &str) -> Result<(String, Option<TargetError>), TargetError> {
         octets.push(octet);
     }
     // Overlong forms such as %C0%AE are no UTF-8.
-    std::str::from_utf8(&octets).map_err(|_| TargetError::Encoding)?;
+    let decoded = std::str::from_utf8(&octets).map_err(|_| TargetError::Encoding)?;
+    check_lookalikes(decoded)?;
     match ambiguity {
         None => check_segments(&path)?,
         Some(_) => readings(&path)
@@ -195,6 +196,32 @@ fn check_segments(path: &str) -> Result<(), TargetError> {
         return Err(TargetError::EmptySegment);
     }
     match path.split('/').any(|segment| matches!(segment, "." | "..")) {
+        true => Err(TargetError::DotSegment),
+        false => Ok(()),
+    }
+}
+
+/// What servers that fold Unicode, or trim names, would read as a dot segment: full-width dots and
+/// slashes, and `..` with spaces around it, with a parameter, or with something in it that is not seen.
+fn check_lookalikes(decoded: &str) -> Result<(), TargetError> {
+    let mut path = String::with_capacity(decoded.len());
+    for c in decoded.chars() {
+        match c {
+            '\u{2024}' | '\u{fe52}' | '\u{ff0e}' => path.push('.'),
+            '\u{2025}' | '\u{fe30}' => path.push_str(".."),
+            '\u{2044}' | '\u{2215}' | '\u{2216}' | '\u{29f5}' | '\u{29f8}' => path.push('/'),
+            '\u{fe68}' | '\u{ff0f}' | '\u{ff3c}' => path.push('/'),
+            '\u{37e}' | '\u{fe14}' | '\u{fe54}' | '\u{ff1b}' => path.push(';'),
+            '\u{ad}' | '\u{300}'..='\u{36f}' | '\u{200b}'..='\u{200f}' => {}
+            '\u{2060}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' => {}
+            c => path.push(c),
+        }
+    }
+    let is_dots = |segment: &str| {
+        let name = segment.split(';').next().unwrap_or_default();
+        matches!(name.trim(), "." | "..")
+    };
+    match path.split('/').any(is_dots) {
         true => Err(TargetError::DotSegment),
         false => Ok(()),
     }
@@ -270,7 +297,7 @@ mod tests {
     #[test]
     fn ambiguous_targets_are_refused() {
         use TargetError::{Byte, DotSegment, EmptySegment, Encoding, NotAPath};
-        let table: [(&[u8], TargetError); 36] = [
+        let table: [(&[u8], TargetError); 50] = [
             (b"", NotAPath),
             (b"*", NotAPath),
             (b"?x", NotAPath),
@@ -304,6 +331,21 @@ mod tests {
             (b"/%zz", Encoding),
             (b"/%+1", Encoding),
             (b"/public/..;/admin", DotSegment),
+            // What Unicode, or what cannot be seen, makes a dot segment.
+            (b"/a/%EF%BC%8E%ef%bc%8e/b", DotSegment),
+            (b"/a/.%ef%bc%8e", DotSegment),
+            (b"/a/%e2%80%a5/b", DotSegment),
+            (b"/a/%e2%80%a4./b", DotSegment),
+            (b"/a%ef%bc%8f..%ef%bc%8fb", DotSegment),
+            (b"/a%e2%88%95..%ef%bc%bcb", DotSegment),
+            (b"/a/..%20/b", DotSegment),
+            (b"/a/%20..", DotSegment),
+            (b"/a/..%e3%80%80/b", DotSegment),
+            (b"/a/..%c2%a0", DotSegment),
+            (b"/a/.%e2%80%8b./b", DotSegment),
+            (b"/a/..%ef%bb%bf/b", DotSegment),
+            (b"/a/..%ef%bc%9bx/b", DotSegment),
+            (b"/a/.%cc%81./b", DotSegment),
             (b"/a\\b", Byte),
             (b"/admin#/public", Byte),
             (b"/admin/\xff", Byte),
@@ -377,6 +419,17 @@ mod tests {
         assert_eq!(path("/%252e%252e/x"), "/%252e%252e/x");
         assert_eq!(path("/health/"), "/health/");
         assert_eq!(path("/..."), "/...");
+        // Names as people give them stay, however wide.
+        for name in [
+            "/wiki/%EF%BC%9F",
+            "/a%E2%80%A6",
+            "/%E2%80%A6",
+            "/a%20/b",
+            "/a%EF%BC%8Eb%EF%BC%8F",
+            "/x%EF%BC%9By",
+        ] {
+            assert_eq!(path(name), name);
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@
     reason = "tests: a failed expectation is a failed test"
 )]
 
+mod around;
 mod cache;
 mod case;
 mod cfg;
@@ -28,6 +29,7 @@ mod out;
 mod path;
 mod pending;
 mod red;
+mod rights;
 mod sess;
 #[path = "../support/mod.rs"]
 mod support;
@@ -56,6 +58,8 @@ fn cases() -> Vec<Case> {
         dos::cases(),
         fail::cases(),
         cfg::cases(),
+        rights::cases(),
+        around::cases(),
     ];
     groups.into_iter().flatten().collect()
 }

@@ -53,7 +53,9 @@ pub fn row(rules: &[Value], person: Option<usize>, draw: &mut Draw) -> Row {
         let value = match name {
             "workspace" => workspace(draw),
             "repo" => repository(draw),
-            "key" => draw.one(&["WID", "OPS", "X_1", "wid", "NONE"]).to_owned(),
+            "key" => draw
+                .one(&["WID", "OPS", "X_1", "wid", "NONE", "1WID"])
+                .to_owned(),
             _ => "anything".to_owned(),
         };
         path = path.replace(&format!("{{{name}}}"), &value);
@@ -139,7 +141,7 @@ fn changed(path: &str, draw: &mut Draw) -> String {
     let segments: Vec<&str> = path.split('/').collect();
     let keep = 1 + draw.below(segments.len());
     let insert = |text: &str| format!("{head}{text}{tail}");
-    match draw.below(19) {
+    match draw.below(22) {
         0 => format!("{path}/"),
         1 => path.to_uppercase(),
         2 => insert("/"),
@@ -158,6 +160,9 @@ fn changed(path: &str, draw: &mut Draw) -> String {
         15 => insert("%ff"),
         16 => format!("{}/", segments[..keep].join("/")),
         17 => format!("{path}/more"),
+        18 => insert("/..%20/"),
+        19 => insert("/%ef%bc%8e./x"),
+        20 => insert("%ef%bc%9a"),
         // Any character that needs no encoding, encoded.
         _ => match tail
             .chars()

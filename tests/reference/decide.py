@@ -21,6 +21,7 @@ fact is looked up in the data. Python 3, standard library only.
 import json
 import re
 import sys
+import unicodedata
 
 AS_IT_IS = re.compile(r"[A-Za-z0-9\-._~!$&'()+,=:@]")
 WORKSPACE = re.compile(r"[a-z0-9_-]{1,62}")
@@ -79,14 +80,24 @@ def normalised(target):
             raise BadPath
         text.append(character if AS_IT_IS.fullmatch(character) else "%" + found[1].upper())
     try:
-        octets.decode()
+        decoded = octets.decode()
     except UnicodeDecodeError:
         raise BadPath from None
+    if any(segment in (".", "..") for segment in folded(decoded)):
+        raise BadPath
     path = "".join(text)
     for reading in readings(path):
         if "//" in reading or any(segment in (".", "..") for segment in reading.split("/")):
             raise BadPath
     return path
+
+
+def folded(decoded):
+    """The segments that a server sees which folds Unicode and trims names."""
+    text = unicodedata.normalize("NFKC", decoded)
+    text = "".join(c for c in text if unicodedata.category(c) not in ("Cf", "Mn"))
+    segments = re.split("[/\\\\\u2044\u2215\u2216\u29f5\u29f8]", text)
+    return [segment.partition(";")[0].strip() for segment in segments]
 
 
 def is_ambiguous(path):

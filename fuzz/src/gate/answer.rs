@@ -101,7 +101,10 @@ pub(super) fn response(
         );
     }
     let latest = world.now.plus(LIFETIMES.max_age);
-    world.keep(&cookies, None, latest);
+    // A grant that was renewed on the way to a refusal comes with it.
+    let before = request.filter(|_| !begins);
+    let before = before.and_then(|request| session(world, request).cloned());
+    world.keep(&cookies, before.as_ref(), latest);
     let is_login = all("location")
         .iter()
         .any(|location| location.starts_with(AUTHORIZE));

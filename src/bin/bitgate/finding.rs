@@ -64,6 +64,8 @@ codes! {
         "What Bitgate itself says when it reads its configuration; some of it is a warning.";
     CoveredRule: "covered-rule", Warning,
         "A rule that no request reaches, since earlier ones match all of it.";
+    CredentialElsewhere: "credential-elsewhere", Warning,
+        "A route sends requests, with the tokens in them, to another place than the rule is about.";
     DuplicateKey: "duplicate-key", Error,
         "A key that is there twice: two readers may choose differently.";
     EnvNotPassed: "env-not-passed", Error,
@@ -94,6 +96,8 @@ codes! {
         "Settings of Envoy that stand elsewhere.";
     PathNormalization: "path-normalization", Warning,
         "Rules and the service may see different paths.";
+    PathRewrite: "path-rewrite", Warning,
+        "The service gets another path than the one that the rules judged.";
     RetryPolicy: "retry-policy", Warning,
         "Calls with single-use codes and tokens are repeated.";
     SharedVm: "shared-vm", Warning,

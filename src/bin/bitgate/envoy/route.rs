@@ -19,6 +19,11 @@ pub(super) fn look(root: &Node<'_>, plugin: &Plugin, whole: &Place, findings: &m
             };
             host.retries(plugin, findings);
             host.timeouts(findings);
+            host.rewrites(findings);
+            host.others(findings);
+        }
+        if node.get("virtual_hosts").is_some() {
+            mirrors(node, whole, findings);
         }
         if let Some(filters) = node.get("typed_per_filter_config") {
             disabled(&filters, &names, whole, findings);
@@ -77,6 +82,52 @@ impl VirtualHost<'_> {
                 findings.add(Code::NoStreamTimeout, &self.place, &timeout.path, words);
             }
         }
+    }
+
+    /// Rewritten after the filter: what the rules say is about the path before.
+    fn rewrites(&self, findings: &mut Findings) {
+        let kinds = [
+            "prefix_rewrite",
+            "regex_rewrite",
+            "path_rewrite",
+            "path_rewrite_policy",
+        ];
+        for route in self.node.list("routes") {
+            let action = route.get("route");
+            let found = kinds.iter().filter_map(|kind| action.as_ref()?.get(kind));
+            for rewrite in found {
+                let why =
+                    "the rules judge the path before, and the service gets one that they may close";
+                let words = ["none", "one", why];
+                findings.add(Code::PathRewrite, &self.place, &rewrite.path, words);
+            }
+        }
+    }
+
+    /// What sends a request, with the credential in it, to somebody else as well.
+    fn others(&self, findings: &mut Findings) {
+        mirrors(&self.node, &self.place, findings);
+        for route in self.node.list("routes") {
+            let Some(action) = route.get("route") else {
+                continue;
+            };
+            mirrors(&action, &self.place, findings);
+            if let Some(policy) = action.get("internal_redirect_policy") {
+                let why =
+                    "where it leads gets the credential of the first rule, whatever its own says";
+                let words = ["none", "one", why];
+                findings.add(Code::CredentialElsewhere, &self.place, &policy.path, words);
+            }
+        }
+    }
+}
+
+fn mirrors(node: &Node<'_>, place: &Place, findings: &mut Findings) {
+    for mirror in node.list("request_mirror_policies") {
+        let found = mirror.text("cluster").unwrap_or("one");
+        let why = "it gets the tokens that Bitgate puts in";
+        let words = ["none", found, why];
+        findings.add(Code::CredentialElsewhere, place, &mirror.path, words);
     }
 }
 
