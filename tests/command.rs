@@ -406,17 +406,17 @@ fn a_request_is_explained_by_what_the_gate_says() {
         (
             "GET",
             "/nobody/a",
-            ("refused", Some(403), Some("forbidden"), Some(2)),
+            ("refused", Some(403), Some("forbidden"), Some(3)),
         ),
         (
             "GET",
             "/a",
-            ("refused", Some(401), Some("no_session"), Some(3)),
+            ("refused", Some(401), Some("no_session"), Some(4)),
         ),
         (
             "GET",
             "",
-            ("refused", Some(401), Some("no_session"), Some(3)),
+            ("refused", Some(401), Some("no_session"), Some(4)),
         ),
         (
             "GET",
@@ -471,7 +471,7 @@ fn a_request_is_explained_by_what_the_gate_says() {
             "refused".to_owned(),
             Some(421),
             Some("wrong_host".to_owned()),
-            Some(3)
+            Some(4)
         )
     );
     let (outcome, ..) = explained(&[demo, "GET", "https://other.example.com/public/a"]);
@@ -482,7 +482,7 @@ fn a_request_is_explained_by_what_the_gate_says() {
 fn a_person_is_who_a_file_says() {
     let person = "tests/vectors/command/people/ada.json";
     let (outcome, _, _, rule) = explained(&["envoy/demo.yaml", "--as", person, "GET", "/a"]);
-    assert_eq!((outcome.as_str(), rule), ("forwarded", Some(3)));
+    assert_eq!((outcome.as_str(), rule), ("forwarded", Some(4)));
     let (_, status, ..) = explained(&["envoy/demo.yaml", "--as", person, "GET", "/nobody/a"]);
     assert_eq!(status, Some(403));
     for bad in [

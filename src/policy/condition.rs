@@ -176,6 +176,13 @@ pub enum Denial {
     Workspace,
 }
 
+impl Denial {
+    /// Whether Bitbucket has to be asked to know it.
+    pub(super) fn is_looked_up(self) -> bool {
+        matches!(self, Self::Permission | Self::Reused | Self::Workspace)
+    }
+}
+
 /// The request that a condition is about.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'r> {

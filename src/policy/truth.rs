@@ -47,6 +47,12 @@ impl Truth {
     /// Both. Of two denials the first counts.
     pub(super) fn and(self, other: Self, turned: Turned) -> Self {
         match (self, other) {
+            // What needs no lookup comes first: the reason must not depend on what was asked before.
+            (Self::No(first), Self::No(second))
+                if first.is_looked_up() && !second.is_looked_up() =>
+            {
+                Self::No(second)
+            }
             (Self::No(denial), _) | (_, Self::No(denial)) => Self::No(denial),
             // Turned around, the one would stay as it is, and the other may become a yes.
             (Self::Void(_), Self::Unknown) | (Self::Unknown, Self::Void(_))

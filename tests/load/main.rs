@@ -49,9 +49,11 @@ fn recommended(name: &'static str, people: u64) -> Plan {
     }
 }
 
+/// As docs/load.md recommends: everybody is served all day.
 #[test]
-fn a_day_with_the_defaults() {
-    simulate(Plan::of_defaults("defaults", 1_000));
+fn a_day_of_a_thousand_people() {
+    let report = simulate(recommended("recommended", 1_000));
+    assert!(report.unavailable.is_empty(), "{:?}", report.unavailable);
 }
 
 #[test]
