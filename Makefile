@@ -10,7 +10,7 @@ TEST_HOOKS_RELEASE := $(TEST_HOOKS_DIR)/$(WASM_TARGET)/release
 # The module starts at about 1 ms per KB. 1 KB is 1,024 bytes.
 MAX_MODULE_KB := 600
 
-CARGO_MODULE := cargo rustc --locked --release --package bitgate --lib --crate-type cdylib --target $(WASM_TARGET)
+BUILD_MODULE := scripts/build-module $(WASM_TARGET)
 CLIPPY_MODULE := cargo clippy --locked --package bitgate --lib --target $(WASM_TARGET)
 CARGO_DOC := RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps --document-private-items
 
@@ -23,12 +23,12 @@ help: ## List the targets
 	while read -r target text; do printf '  make %-16s %s\n' "$$target" "$$text"; done
 
 wasm: wasm-target ## Build target/bitgate.wasm and check its size
-	$(CARGO_MODULE)
+	$(BUILD_MODULE)
 	@scripts/shrink-module $(RELEASE)/bitgate.wasm $(RELEASE)/bitgate.small.wasm
 	@scripts/install-module $(RELEASE)/bitgate.small.wasm target/bitgate.wasm $(MAX_MODULE_KB)
 
 wasm-test-hooks: wasm-target ## Build target/bitgate-test-hooks.wasm, the module with hooks for tests
-	$(CARGO_MODULE) --features test-hooks --target-dir $(TEST_HOOKS_DIR)
+	$(BUILD_MODULE) --features test-hooks --target-dir $(TEST_HOOKS_DIR)
 	@scripts/shrink-module $(TEST_HOOKS_RELEASE)/bitgate.wasm $(TEST_HOOKS_RELEASE)/bitgate.small.wasm
 	@scripts/install-module $(TEST_HOOKS_RELEASE)/bitgate.small.wasm target/bitgate-test-hooks.wasm
 
