@@ -31,13 +31,13 @@ pub(crate) fn report(plugin: &Plugin, config: &Config) -> String {
     let name = width(|row| &row.name);
     let methods = width(|row| &row.methods);
     let paths = width(|row| &row.paths);
-    let allow = width(|row| &row.allow);
+    let receives = width(|row| &row.receives);
     for row in &rows {
         let line = format!(
-            "  {:name$}  {:methods$}  {:paths$}  {:allow$}  {}",
-            row.name, row.methods, row.paths, row.allow, row.receives
+            "  {:name$}  {:methods$}  {:paths$}  {:receives$}  <- {}",
+            row.name, row.methods, row.paths, row.receives, row.allow
         );
-        text.push_str(line.trim_end());
+        text.push_str(&line);
         text.push('\n');
     }
     text.push_str("  everything else is refused\n");
@@ -140,12 +140,15 @@ fn token(config: &Config, written: &Json, rule: &Rule) -> String {
     )
 }
 
-/// A value on one line, as YAML's flow style without quotation marks.
+/// A value on one line, as YAML's flow style writes it.
 pub(crate) fn flow(json: &Json) -> String {
     match json {
         Json::Null => "null".to_owned(),
         Json::Bool(value) => value.to_string(),
         Json::Number(number) => number.to_string(),
+        Json::String(text) if text.contains(['{', '}', '[', ']', ',', ':', '#', '"']) => {
+            format!("\"{text}\"")
+        }
         Json::String(text) => text.clone(),
         Json::Array(items) => {
             let items: Vec<_> = items.iter().map(flow).collect();
