@@ -44,6 +44,41 @@ fn the_released_module_is_small() {
     assert!(size <= 600 * 1_024, "{size} bytes");
 }
 
+/// proxy-wasm exports all callbacks, and Envoy crosses into the module for each one that is there. What
+/// is missing is for Envoy what the empty default would be; that it still works is what every other
+/// test in Envoy shows.
+#[test]
+fn the_modules_export_what_is_used() {
+    let mut expected = [
+        "memory",
+        "_initialize",
+        "proxy_abi_version_0_2_1",
+        "proxy_on_memory_allocate",
+        "proxy_on_context_create",
+        "proxy_on_configure",
+        "proxy_on_tick",
+        "proxy_on_queue_ready",
+        "proxy_on_request_headers",
+        "proxy_on_request_trailers",
+        "proxy_on_response_headers",
+        "proxy_on_http_call_response",
+        "proxy_on_done",
+        "proxy_on_delete",
+    ];
+    expected.sort_unstable();
+    for name in ["bitgate", "bitgate-test-hooks"] {
+        let bytes = std::fs::read(module(name)).unwrap();
+        let mut exports = Vec::new();
+        for payload in wasmparser::Parser::new(0).parse_all(&bytes) {
+            if let wasmparser::Payload::ExportSection(section) = payload.unwrap() {
+                exports.extend(section.into_iter().map(|export| export.unwrap().name));
+            }
+        }
+        exports.sort_unstable();
+        assert_eq!(exports, expected, "{name}");
+    }
+}
+
 #[test]
 fn the_released_module_ignores_the_hooks() {
     let mut world = World::new(Kind::Envoy, &Setup::default());

@@ -266,6 +266,7 @@ pub fn read_groups(reply: Reply) -> Result<Vec<(String, String)>, InvalidAnswer>
                 .map(|id| format!("{id},{slug}")),
         );
     }
+    let mut pairs: Vec<&str> = pairs.iter().map(String::as_str).collect();
     pairs.sort_unstable();
     pairs.dedup();
     let mut accounts: Vec<(String, String)> = Vec::new();

@@ -8,6 +8,7 @@ mod consumers;
 mod groups;
 mod headers;
 mod identity_token;
+mod origin;
 mod reader;
 mod rules;
 mod session;

@@ -2,10 +2,10 @@
 
 use std::time::UNIX_EPOCH;
 
-use url::{Host, Url};
 use zeroize::Zeroizing;
 
 use crate::config::PublicOrigin;
+use crate::config::origin::{Origin, OriginError};
 use crate::config::reader::{Node, Reader, quoted};
 use crate::json::Json;
 use crate::time::{Seconds, UnixTime};
@@ -13,85 +13,46 @@ use crate::time::{Seconds, UnixTime};
 impl Reader<'_> {
     /// `public_url`.
     pub(super) fn public_url(&self, node: &Node<'_>) -> Option<PublicOrigin> {
-        let (url, authority, is_loopback) = self.origin(node)?;
-        let default_port = match (url.port(), url.scheme()) {
-            (Some(_), _) => None,
-            (None, "http") => Some(80),
-            (None, _) => Some(443),
-        };
-        let origin = format!("{}://{authority}", url.scheme());
+        let origin = self.origin(node)?;
+        let authority = origin.authority();
         Some(PublicOrigin {
-            origin,
+            origin: format!("{}://{authority}", origin.scheme.name()),
             authority,
-            default_port,
-            is_loopback,
+            default_port: origin.port.is_none().then(|| origin.scheme.port()),
+            is_loopback: origin.is_loopback(),
         })
     }
 
     /// An origin, as scheme and authority.
     pub(super) fn endpoint_url(&self, node: &Node<'_>) -> Option<(&'static str, String)> {
-        let (url, authority, _) = self.origin(node)?;
-        Some((
-            if url.scheme() == "http" {
-                "http"
-            } else {
-                "https"
-            },
-            authority,
-        ))
+        let origin = self.origin(node)?;
+        Some((origin.scheme.name(), origin.authority()))
     }
 
-    fn origin(&self, node: &Node<'_>) -> Option<(Url, String, bool)> {
+    fn origin(&self, node: &Node<'_>) -> Option<Origin> {
+        const REST: &str = "expected scheme, host and port only";
         let text = self.string(node)?;
         // A password may be in it.
         let found = match text.contains('@') {
             true => "user information".to_owned(),
             false => quoted(text),
         };
-        let wrong = |expected| {
-            self.wrong(&node.path, expected, &found);
-            None
+        let (expected, found) = match Origin::parse(text) {
+            Ok(origin) => return Some(origin),
+            Err(OriginError::Syntax) => (
+                "expected an origin such as https://tools.example.com",
+                found.as_str(),
+            ),
+            Err(OriginError::Scheme) => ("expected the scheme https", found.as_str()),
+            Err(OriginError::Plain) => (
+                "expected https, since only a loopback host may use http",
+                found.as_str(),
+            ),
+            Err(OriginError::User) => (REST, "user information"),
+            Err(OriginError::Rest) => (REST, "more than that"),
         };
-        // The parser would repair white space, "\" and missing slashes.
-        let is_plain = text
-            .bytes()
-            .all(|b| b.is_ascii_graphic() && !matches!(b, b'\\' | b'*' | b'%'));
-        let is_plain = is_plain
-            && text
-                .split_once("://")
-                .is_some_and(|(_, rest)| !rest.starts_with('/'));
-        let Some(url) = is_plain.then(|| Url::parse(text).ok()).flatten() else {
-            return wrong("expected an origin such as https://tools.example.com");
-        };
-        let is_loopback = match url.host() {
-            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            None => return wrong("expected an origin with a host"),
-        };
-        match url.scheme() {
-            "https" => {}
-            "http" if is_loopback => {}
-            "http" => return wrong("expected https, since only a loopback host may use http"),
-            _ => return wrong("expected the scheme https"),
-        }
-        let has_user = !url.username().is_empty() || url.password().is_some();
-        let has_rest = url.path() != "/" || url.query().is_some() || url.fragment().is_some();
-        if has_user || has_rest {
-            let found = if has_user {
-                "user information"
-            } else {
-                "more than that"
-            };
-            self.wrong(&node.path, "expected scheme, host and port only", found);
-            return None;
-        }
-        let host = url.host_str()?;
-        let authority = match url.port() {
-            Some(port) => format!("{host}:{port}"),
-            None => host.to_owned(),
-        };
-        Some((url, authority, is_loopback))
+        self.wrong(&node.path, expected, found);
+        None
     }
 
     /// `90s`, `30m`, `12h`, `7d`, between `least` and `most`.

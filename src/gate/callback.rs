@@ -150,11 +150,14 @@ impl Gate {
             .into_step(request, None)
     }
 
-    /// Counts a call to the API. A refusal if the budget has none left, not even for a sign-in.
-    fn no_call_left(&self, consumer: &Consumer, host: &mut Host<'_>) -> Option<Refusal> {
-        let taken = consumer
-            .budget
-            .take(Priority::SignIn, host.now, host.shared);
+    /// Counts a call to the API. A refusal if the budget has none left for it.
+    fn no_call_left(
+        &self,
+        consumer: &Consumer,
+        priority: Priority,
+        host: &mut Host<'_>,
+    ) -> Option<Refusal> {
+        let taken = consumer.budget.take(priority, host.now, host.shared);
         taken.err().map(|spent| Refusal::new(Reason::from(spent)))
     }
 
@@ -246,7 +249,7 @@ impl Exchange {
                 if let Some(refusal) = missing_scopes(&consumer, &granted) {
                     return refuse(refusal, host);
                 }
-                if let Some(refusal) = gate.no_call_left(&consumer, host) {
+                if let Some(refusal) = gate.no_call_left(&consumer, Priority::SignIn, host) {
                     return refuse(refusal, host);
                 }
                 let call = user_call(&bitbucket.api, &granted.grant.access_token);
@@ -273,7 +276,7 @@ impl Exchange {
                     let identity = account.with_email(None);
                     return gate.complete(&request, &login, &granted, identity, host);
                 }
-                if let Some(refusal) = gate.no_call_left(&consumer, host) {
+                if let Some(refusal) = gate.no_call_left(&consumer, Priority::Further, host) {
                     return refuse(refusal, host);
                 }
                 let call = emails_call(&bitbucket.api, &granted.grant.access_token);

@@ -131,7 +131,16 @@ impl SessionFacts<'_, '_> {
             Name::Uuid(uuid) => answer.rows().iter().find(|row| row.value == *uuid),
         };
         let Some(row) = row else {
-            return Found::Not(Truth::No(Denial::Workspace));
+            // It may have another slug now.
+            let known = match name {
+                Name::Slug(slug) => self.gate.pins.workspace(slug, self.host.borrow().shared),
+                Name::Uuid(_) => None,
+            };
+            let is_theirs = |uuid: String| answer.rows().iter().any(|row| row.value == uuid);
+            return Found::Not(match known.is_some_and(is_theirs) {
+                true => Truth::Void(Denial::Reused),
+                false => Truth::No(Denial::Workspace),
+            });
         };
         let pin = match name {
             Name::Uuid(_) => Pin::Same,
@@ -148,7 +157,7 @@ impl SessionFacts<'_, '_> {
     }
 
     /// Whether an answer about a workspace is about the one that the rule or the path names: a slug that
-    /// the workspace had before grants nothing.
+    /// the workspace had before makes no sense any more.
     fn is_named(name: &Name, slug: Option<&str>) -> bool {
         match name {
             Name::Slug(name) => slug == Some(name),
@@ -156,18 +165,50 @@ impl SessionFacts<'_, '_> {
         }
     }
 
-    /// The person's role in a workspace.
-    fn role_in(&self, name: &Name, uuid: String) -> Option<Option<Role>> {
-        if self.gate.config.access.bot.is_some() {
-            let answer = self.answer(Question::Directory(uuid))?;
-            let row = answer.row(&self.identity.account_id);
-            let row = row.filter(|_| Self::is_named(name, answer.slug.as_deref()));
-            return Some(row.and_then(Row::role));
+    /// Whether the person has at least `role` in a workspace.
+    fn role_in(&self, name: &Name, uuid: String, role: Role) -> Truth {
+        let is_bots = self.gate.config.access.bot.is_some();
+        let answer = self.answer(match is_bots {
+            true => Question::Directory(uuid),
+            false => Question::Role(uuid),
+        });
+        let Some(answer) = answer else {
+            return Truth::Unknown;
+        };
+        let (row, slug) = match is_bots {
+            true => (
+                answer.row(&self.identity.account_id),
+                answer.slug.as_deref(),
+            ),
+            false => {
+                let row = answer.rows().first();
+                (row, row.map(|row| row.key.as_str()))
+            }
+        };
+        let Some(row) = row else {
+            return Truth::No(Denial::Workspace);
+        };
+        match Self::is_named(name, slug) {
+            true => Truth::of(row.role() >= Some(role), Denial::Workspace),
+            false => Truth::Void(Denial::Reused),
         }
-        let answer = self.answer(Question::Role(uuid))?;
-        let row = answer.rows().first();
-        let row = row.filter(|row| Self::is_named(name, Some(&row.key)));
-        Some(row.and_then(Row::role))
+    }
+
+    /// Whether a repository's slug is known to belong to another one than `held`, which has it in this
+    /// answer: to one that is called otherwise now, if nobody has it.
+    fn has_moved(&self, owner: &str, answer: &Answer, slug: &str, held: Option<&str>) -> bool {
+        let host = self.host.borrow();
+        let place = (owner, answer.slug.as_deref());
+        let Some(known) = self.gate.pins.repository(place, slug, host.shared) else {
+            return false;
+        };
+        match held {
+            Some(uuid) => uuid != known,
+            None => {
+                let mut rows = answer.rows().iter().filter_map(Row::repository);
+                rows.any(|(_, uuid)| uuid == known)
+            }
+        }
     }
 }
 
@@ -209,10 +250,7 @@ impl Facts for SessionFacts<'_, '_> {
     fn role(&self, workspace: &Name, origin: Origin, role: Role) -> Truth {
         match self.workspace(workspace, origin) {
             Found::Not(truth) => truth,
-            Found::Uuid(uuid) => match self.role_in(workspace, uuid) {
-                None => Truth::Unknown,
-                Some(theirs) => Truth::of(theirs >= Some(role), Denial::Workspace),
-            },
+            Found::Uuid(uuid) => self.role_in(workspace, uuid, role),
         }
     }
 
@@ -231,28 +269,33 @@ impl Facts for SessionFacts<'_, '_> {
         let Some(answer) = self.answer(Question::Repositories(uuid.clone())) else {
             return Truth::Unknown;
         };
-        let slug = answer.slug.as_deref();
-        if !Self::is_named(workspace, slug) {
+        if answer.rows().is_empty() {
             return Truth::No(Denial::Permission);
         }
-        let is_it = |row: &&Row| {
-            row.repository()
-                .is_some_and(|(_, uuid)| uuid == repository.as_str())
+        let workspace_slug = answer.slug.as_deref();
+        if !Self::is_named(workspace, workspace_slug) {
+            return Truth::Void(Denial::Reused);
+        }
+        let slug = match repository {
+            Name::Slug(slug) => slug,
+            Name::Uuid(wanted) => {
+                let mut rows = answer.rows().iter().filter_map(Row::repository);
+                let holds = rows.any(|(held, uuid)| uuid == wanted && held >= permission);
+                return Truth::of(holds, Denial::Permission);
+            }
         };
-        let row = match repository {
-            Name::Slug(slug) => answer.row(slug),
-            Name::Uuid(_) => answer.rows().iter().find(is_it),
-        };
+        let row = answer.row(slug);
         let found = row.and_then(|row| Some((row, row.repository()?)));
         let Some((row, (_, theirs))) = found.filter(|(_, (held, _))| *held >= permission) else {
-            return Truth::No(Denial::Permission);
+            let theirs = found.map(|(_, (_, uuid))| uuid);
+            return match self.has_moved(&uuid, &answer, slug, theirs) {
+                true => Truth::Void(Denial::Reused),
+                false => Truth::No(Denial::Permission),
+            };
         };
-        if let Name::Uuid(_) = repository {
-            return Truth::Yes;
-        }
         let mut host = self.host.borrow_mut();
         let pins = &self.gate.pins;
-        match pins.pin_repository((&uuid, slug), row, theirs, host.shared) {
+        match pins.pin_repository((&uuid, workspace_slug), row, theirs, host.shared) {
             Pin::Same => Truth::Yes,
             Pin::Other => Truth::Void(Denial::Reused),
             Pin::Full => Truth::Unknown,
@@ -274,7 +317,9 @@ impl Facts for SessionFacts<'_, '_> {
         let Some(answer) = self.answer(Question::Projects(uuid, permission)) else {
             return Truth::Unknown;
         };
-        let is_named = Self::is_named(workspace, answer.slug.as_deref());
-        Truth::of(is_named && answer.row(key).is_some(), Denial::Permission)
+        match answer.rows().is_empty() || Self::is_named(workspace, answer.slug.as_deref()) {
+            true => Truth::of(answer.row(key).is_some(), Denial::Permission),
+            false => Truth::Void(Denial::Reused),
+        }
     }
 }

@@ -207,10 +207,9 @@ impl Lookup {
             Err(failure) => Progress::Done(self.fail(&failure, host)),
             Ok(None) => Progress::Done(self.publish(host)),
             Ok(Some(call)) => {
-                // What was begun for somebody who waits goes on as a sign-in does.
                 let (_, _, budget) = gate.credential_for(self.collected.question(), &self.token);
                 if budget
-                    .take(Priority::SignIn, host.now, host.shared)
+                    .take(Priority::Further, host.now, host.shared)
                     .is_err()
                 {
                     return Progress::Done(self.fail(&Failure::Budget, host));

@@ -191,9 +191,10 @@ impl Gate {
                 })));
             }
             Decision::Over => self.challenge(request, cookies, Reason::GrantRefused, host),
-            Decision::Denied(reason) => {
-                Refusal::new(reason).into_step(request, Some((index, rule)))
-            }
+            Decision::Denied(reason) => Refusal::new(reason)
+                .about_person()
+                .with_retry(request.target.as_str())
+                .into_step(request, Some((index, rule))),
             Decision::Unavailable(reason) => Refusal::new(reason)
                 .with_retry(request.target.as_str())
                 .into_step(request, Some((index, rule))),

@@ -160,9 +160,9 @@ reasons! {
     /// The session was signed out, or taken back by the configuration.
     SessionRevoked: "session_revoked", 401, Info, "Your session was ended",
         "Please sign in again.";
-    /// A slug that belongs to another workspace or repository than it did.
-    SlugReused: "slug_reused", 403, Warn, "This name belongs to somebody else now",
-        "A workspace or repository of this name was known here before, and this is another one.";
+    /// A slug that its workspace or repository does not have any more.
+    SlugReused: "slug_reused", 403, Warn, "This name has changed hands",
+        "A workspace or repository of this name was known here before. It was renamed, or this is another one.";
     /// The callback belongs to no login that this browser began.
     StateMismatch: "state_mismatch", 400, Warn, "This sign-in was not started here",
         "It was started in another browser, is already complete, or cookies are blocked. \

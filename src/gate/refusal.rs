@@ -20,6 +20,8 @@ pub(super) struct Refusal {
     /// Path and query on the own origin for trying again.
     retry: Option<String>,
     login_url: Option<String>,
+    /// Whether another account might do.
+    is_about_person: bool,
     /// The further consumer that it is about.
     consumer: Option<String>,
     allow: Option<&'static str>,
@@ -34,6 +36,7 @@ impl Refusal {
             hint: None,
             retry: None,
             login_url: None,
+            is_about_person: false,
             consumer: None,
             allow: None,
             cookies: Vec::new(),
@@ -108,6 +111,14 @@ impl Refusal {
         }
     }
 
+    /// It is about who has the session: another account might do.
+    pub(super) fn about_person(self) -> Self {
+        Self {
+            is_about_person: true,
+            ..self
+        }
+    }
+
     pub(super) fn with_allow(self, methods: &'static str) -> Self {
         Self {
             allow: Some(methods),
@@ -177,7 +188,8 @@ impl Refusal {
             text: self.reason.text(),
             hint: self.hint.as_deref(),
             action: self.retry.as_deref().map(|path| {
-                if self.reason == Reason::AccountMismatch {
+                // Somebody who may not, or not with this account, may be somebody else as well.
+                if self.is_about_person {
                     Action::TryAgainOrSignOut(path)
                 } else {
                     Action::TryAgain(path)

@@ -71,7 +71,9 @@ impl Gate {
         let session = &signed_in.session;
         if account.account_id != session.identity.account_id {
             let detail = "expected the account of the session, but found another".to_owned();
-            let refusal = Refusal::new(Reason::AccountMismatch).with_detail(detail);
+            let refusal = Refusal::new(Reason::AccountMismatch)
+                .with_detail(detail)
+                .about_person();
             return self.refuse_login(refusal, request, login, host);
         }
         let (names, grant) = (&consumer.cookies, &granted.grant);

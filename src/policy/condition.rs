@@ -1,11 +1,9 @@
-//! Conditions over what is known about whoever acts, in a logic of four values.
-//!
-//! A fact may be unknown, since the provider has to be asked, and a condition may be void: there is
-//! no such workspace as the path names, say. Neither may become a `yes` by turning it around.
+//! Conditions over what is known about whoever acts.
 
 use crate::identity::Principal;
 use crate::policy::name::decoded;
-use crate::policy::{Facts, Name, PathTemplate};
+use crate::policy::truth::Turned;
+use crate::policy::{Facts, Name, PathTemplate, Truth};
 
 /// What a person is in a workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -170,7 +168,7 @@ pub enum Denial {
     Principal,
     /// Without the permission on the repository or the project.
     Permission,
-    /// A slug that belongs to another workspace or repository than it did.
+    /// A slug that its workspace or repository does not have any more.
     Reused,
     /// The token lacks a scope.
     Scope,
@@ -178,27 +176,10 @@ pub enum Denial {
     Workspace,
 }
 
-/// What becomes of a condition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Truth {
-    /// It does not hold.
-    No(Denial),
-    /// Somebody has to be asked first.
-    Unknown,
-    /// It makes no sense here, so neither it nor its opposite holds.
-    Void(Denial),
-    /// It holds.
-    Yes,
-}
-
-impl Truth {
-    /// `Yes`, or why not.
-    #[must_use]
-    pub fn of(holds: bool, denial: Denial) -> Self {
-        match holds {
-            true => Self::Yes,
-            false => Self::No(denial),
-        }
+impl Denial {
+    /// Whether Bitbucket has to be asked to know it.
+    pub(super) fn is_looked_up(self) -> bool {
+        matches!(self, Self::Permission | Self::Reused | Self::Workspace)
     }
 }
 
@@ -245,6 +226,10 @@ impl Condition {
     ///
     /// All parts are looked at, as far as they decide: what has to be asked is known by then.
     pub fn evaluate(&self, asked: Asked<'_>, facts: &dyn Facts) -> Truth {
+        self.look(asked, facts, Turned::Not)
+    }
+
+    fn look(&self, asked: Asked<'_>, facts: &dyn Facts, turned: Turned) -> Truth {
         match self {
             Self::SignedIn => Truth::Yes,
             Self::Nobody => Truth::No(Denial::Nobody),
@@ -264,7 +249,7 @@ impl Condition {
             Self::Scope(scopes) => scopes
                 .iter()
                 .map(|scope| facts.scope(scope))
-                .fold(Truth::Yes, Truth::and),
+                .fold(Truth::Yes, |all, part| all.and(part, turned)),
             Self::Group(name) => facts.group(name),
             Self::Workspace { workspace, role } => match asked.name(workspace, Name::workspace) {
                 Some(name) => facts.role(&name, origin(workspace), *role),
@@ -298,14 +283,14 @@ impl Condition {
             }
             Self::AllOf(parts) => parts
                 .iter()
-                .map(|part| part.evaluate(asked, facts))
-                .fold(Truth::Yes, Truth::and),
+                .map(|part| part.look(asked, facts, turned))
+                .fold(Truth::Yes, |all, part| all.and(part, turned)),
             Self::AnyOf(parts) => parts
                 .iter()
-                .map(|part| part.evaluate(asked, facts))
+                .map(|part| part.look(asked, facts, turned))
                 .reduce(Truth::or)
                 .unwrap_or(Truth::No(Denial::NotAllowed)),
-            Self::Not(part) => match part.evaluate(asked, facts) {
+            Self::Not(part) => match part.look(asked, facts, turned.around()) {
                 Truth::Yes => Truth::No(Denial::NotAllowed),
                 Truth::No(_) => Truth::Yes,
                 Truth::Unknown => Truth::Unknown,
@@ -349,32 +334,6 @@ fn origin<T>(part: &Part<T>) -> Origin {
     match part {
         Part::Capture(_) => Origin::Path,
         Part::Literal(_) => Origin::Rule,
-    }
-}
-
-impl Truth {
-    /// Both: what does not hold decides, then what makes no sense, then what is unknown. Of two
-    /// denials the first counts.
-    fn and(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::No(denial), _) | (_, Self::No(denial)) => Self::No(denial),
-            (Self::Void(denial), _) | (_, Self::Void(denial)) => Self::Void(denial),
-            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
-            (Self::Yes, Self::Yes) => Self::Yes,
-        }
-    }
-
-    /// One of them. Two different denials have no common name.
-    fn or(self, other: Self) -> Self {
-        let both = |a: Denial, b: Denial| if a == b { a } else { Denial::NotAllowed };
-        match (self, other) {
-            (Self::Yes, _) | (_, Self::Yes) => Self::Yes,
-            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
-            (Self::Void(a), Self::Void(b) | Self::No(b)) | (Self::No(a), Self::Void(b)) => {
-                Self::Void(both(a, b))
-            }
-            (Self::No(a), Self::No(b)) => Self::No(both(a, b)),
-        }
     }
 }
 

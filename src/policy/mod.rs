@@ -6,11 +6,13 @@ mod index;
 mod name;
 mod rule;
 mod template;
+mod truth;
 
 pub use condition::{
-    Asked, Condition, Denial, Needed, Origin, Part, Permission, Role, Truth, is_project_key,
+    Asked, Condition, Denial, Needed, Origin, Part, Permission, Role, is_project_key,
 };
 pub use facts::Facts;
 pub use name::{Name, NameError};
 pub use rule::{Allow, Found, IdentityToken, Inject, Policy, Rule, Shadow, Tail};
 pub use template::{PathTemplate, TemplateError};
+pub use truth::Truth;

@@ -135,9 +135,10 @@ impl Answer {
     #[must_use]
     pub fn new(slug: Option<String>, rows: &[Row]) -> Option<Self> {
         // A space comes before all that a key holds, so lines are in the order of their keys.
-        let mut lines: Vec<String> = rows.iter().map(Row::line).collect();
+        let lines: Vec<String> = rows.iter().map(Row::line).collect();
+        let mut lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         lines.sort_unstable();
-        Self::of(slug, lines.iter().map(String::as_str))
+        Self::of(slug, lines.into_iter())
     }
 
     /// Takes lines in the order of their keys.

@@ -19,30 +19,42 @@ const PAUSE: Seconds = Seconds(60);
 /// The longest such pause.
 const LONGEST_PAUSE: Seconds = Seconds(900);
 
-/// What a call is for. The later it comes in this list, the earlier it is refused.
+/// What a call is for. The earlier in this list, the earlier it is refused: what was begun goes before
+/// what begins, so that nobody signs in only to find that nothing is left to ask what they may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Priority {
-    /// Somebody signs in: up to all of the budget.
-    SignIn,
-    /// Nothing is known, or what is known denies: up to 95%.
-    New,
-    /// Something is known that is older than `max_age`: from 50% at `max_age` up to 90% at `grace`, so
+    /// Something is known that is older than `max_age`: from 50% at `max_age` up to 85% at `grace`, so
     /// that what is oldest is asked first.
     Refresh {
         /// How much of the way from `max_age` to `grace` has passed, in percent.
         overdue_percent: u64,
     },
+    /// Somebody begins to sign in: up to 90%.
+    SignIn,
+    /// Nothing is known about somebody with a session, or what is known denies: up to 97%.
+    New,
+    /// A further call of what was begun, a sign-in or a list: up to all of the budget.
+    Further,
 }
 
 impl Priority {
     fn percent(self) -> u64 {
         match self {
-            Self::SignIn => 100,
-            Self::New => 95,
             Self::Refresh { overdue_percent } => {
-                let share = overdue_percent.min(100).saturating_mul(40);
+                let share = overdue_percent.min(100).saturating_mul(35);
                 share.checked_div(100).unwrap_or(0).saturating_add(50)
             }
+            Self::SignIn => 90,
+            Self::New => 97,
+            Self::Further => 100,
+        }
+    }
+
+    /// Whether it waits for a pause to end. A sign-in is worth the try.
+    fn pauses(self) -> bool {
+        match self {
+            Self::Refresh { .. } | Self::New => true,
+            Self::SignIn | Self::Further => false,
         }
     }
 }
@@ -141,8 +153,7 @@ impl Budget {
     /// Counts a call that is about to be made.
     ///
     /// # Errors
-    /// [`Spent`]: the call must not be made. A sign-in does not wait for a pause to end: it is worth
-    /// the try.
+    /// [`Spent`]: the call must not be made.
     pub fn take(
         &self,
         priority: Priority,
@@ -151,7 +162,7 @@ impl Budget {
     ) -> Result<(), Spent> {
         for _ in 0..ATTEMPTS {
             let (mut record, version) = self.read(now, shared);
-            if now.0 < record.paused_until && priority != Priority::SignIn {
+            if now.0 < record.paused_until && priority.pauses() {
                 return Err(Spent::RateLimited);
             }
             let allowed = u64::from(self.limit).saturating_mul(priority.percent());
@@ -230,7 +241,7 @@ mod tests {
         for step in 0..20_000_u64 {
             let now = 1_000_000 + step * 7;
             if budget
-                .take(Priority::SignIn, UnixTime(now), &mut shared)
+                .take(Priority::Further, UnixTime(now), &mut shared)
                 .is_ok()
             {
                 made.push(now);
@@ -256,11 +267,12 @@ mod tests {
         };
         let refresh = |overdue_percent| Priority::Refresh { overdue_percent };
         assert_eq!(until_refused(refresh(0)), 50);
-        assert_eq!(until_refused(refresh(50)), 20);
-        assert_eq!(until_refused(refresh(100)), 20);
+        assert_eq!(until_refused(refresh(60)), 21);
+        assert_eq!(until_refused(refresh(100)), 14);
         assert_eq!(until_refused(refresh(1_000)), 0);
-        assert_eq!(until_refused(Priority::New), 5);
         assert_eq!(until_refused(Priority::SignIn), 5);
+        assert_eq!(until_refused(Priority::New), 7);
+        assert_eq!(until_refused(Priority::Further), 3);
         assert_eq!(budget.left(now, &shared), 0);
         assert_eq!(budget.left(now.plus(Seconds(3_661)), &shared), 100);
     }

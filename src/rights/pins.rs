@@ -84,7 +84,25 @@ impl Pins {
         })
     }
 
-    /// The same for a repository with this UUID. `owner` is the workspace's UUID, and its slug if the
+    /// The UUID of a repository's slug, if it is known. `owner` is the workspace's UUID, and its slug if
+    /// the answer told it.
+    pub fn repository(
+        &self,
+        (owner, slug): (&str, Option<&str>),
+        name: &str,
+        shared: &dyn SharedData,
+    ) -> Option<String> {
+        let path = format!("{}/{name}", slug.unwrap_or_default());
+        if let Some(uuid) = configured(&self.repositories, &path) {
+            return Some(uuid.to_owned());
+        }
+        match self.find(&format!("repository\n{owner}\n{name}"), shared) {
+            Found::Uuid(uuid) => Some(uuid),
+            Found::Full | Found::Place(..) => None,
+        }
+    }
+
+    /// [`Pins::pin_workspace`] for a repository with this UUID. `owner` is the workspace's UUID, and its slug if the
     /// answer told it.
     pub fn pin_repository(
         &self,

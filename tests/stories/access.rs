@@ -97,6 +97,25 @@ story!(
 );
 
 story!(
+    who_may_not_can_become_somebody_else,
+    with(members),
+    |world| {
+        let mut browser = signed_in(world, "linus");
+        let page = browser.open("/members?a=b");
+        assert_eq!(page.status(), 403);
+        let text = crate::support::browser::body(&page);
+        assert!(
+            text.contains("<a href=\"/_bitgate/logout\">Sign out</a>"),
+            "{text}"
+        );
+        assert!(
+            text.contains("<a href=\"/members?a=b\">Try again</a>"),
+            "{text}"
+        );
+    }
+);
+
+story!(
     a_permission_on_the_repository_in_the_path_decides,
     with(artifacts),
     |world| {

@@ -28,3 +28,4 @@ mod renewal;
 mod request;
 mod revocation;
 mod session;
+mod slugs;

@@ -21,6 +21,7 @@ pub mod envoy;
 pub mod envoy_edge;
 pub mod example;
 pub mod invariants;
+pub mod keep_alive;
 pub mod native_edge;
 pub mod setup;
 pub mod world;

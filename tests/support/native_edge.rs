@@ -9,7 +9,7 @@ use bitgate::host::{Host, NoRandomness, Random, SharedData, Version};
 use bitgate::http::{Call, Reply, SetCookie};
 use bitgate::time::{Seconds, UnixTime};
 
-use bitgate_simulator::bitbucket::Wire;
+use bitgate_simulator::bitbucket::{Bitbucket, Wire};
 
 use super::example::SESSION_KEY;
 use super::setup::Setup;
@@ -81,6 +81,45 @@ pub fn environment(name: &str) -> Option<String> {
     }
 }
 
+/// What comes back of a call that Bitbucket gets at `now`.
+pub fn reply_of(bitbucket: &mut Bitbucket, now: u64, call: &Call) -> Reply {
+    let mut request = http::Request::builder()
+        .method(call.method)
+        .uri(&call.path)
+        .header("host", &call.authority);
+    for (name, value) in &call.headers {
+        request = request.header(*name, value.as_str());
+    }
+    let request = request.body(call.body.clone()).unwrap();
+    let response = bitbucket.handle(now, &request);
+    match response.extensions().get::<Wire>() {
+        Some(Wire::Hang) => return Reply::TimedOut,
+        Some(Wire::Reset) => return Reply::Unreachable,
+        Some(Wire::Delay(milliseconds)) if *milliseconds >= call.timeout.0 * 1_000 => {
+            return Reply::TimedOut;
+        }
+        Some(Wire::Delay(_)) | None => {}
+    }
+    if response.body().len() > Reply::MAX_BODY_BYTES {
+        return Reply::TooLarge;
+    }
+    let media_type = response
+        .headers()
+        .get("content-type")
+        .and_then(|v| v.to_str().ok());
+    let media_type = media_type
+        .and_then(|text| text.split(';').next())
+        .unwrap_or("");
+    let retry_after = response.headers().get("retry-after");
+    let retry_after = retry_after.and_then(|value| Seconds::parse(value.to_str().ok()?));
+    Reply::Answer {
+        status: response.status().as_u16(),
+        media_type: media_type.trim().to_ascii_lowercase(),
+        body: response.into_body(),
+        retry_after,
+    }
+}
+
 impl NativeEdge {
     pub fn new(config: &str, setup: &Setup, around: Surroundings) -> Self {
         let config = Config::parse(config.as_bytes(), &environment).expect("a good configuration");
@@ -100,42 +139,8 @@ impl NativeEdge {
         if self.is_bitbucket_down {
             return Reply::Unreachable;
         }
-        let mut request = http::Request::builder()
-            .method(call.method)
-            .uri(&call.path)
-            .header("host", &call.authority);
-        for (name, value) in &call.headers {
-            request = request.header(*name, value.as_str());
-        }
-        let request = request.body(call.body.clone()).unwrap();
         let now = self.around.clock.now();
-        let response = self.around.bitbucket.lock().unwrap().handle(now, &request);
-        match response.extensions().get::<Wire>() {
-            Some(Wire::Hang) => return Reply::TimedOut,
-            Some(Wire::Reset) => return Reply::Unreachable,
-            Some(Wire::Delay(milliseconds)) if *milliseconds >= call.timeout.0 * 1_000 => {
-                return Reply::TimedOut;
-            }
-            Some(Wire::Delay(_)) | None => {}
-        }
-        if response.body().len() > Reply::MAX_BODY_BYTES {
-            return Reply::TooLarge;
-        }
-        let media_type = response
-            .headers()
-            .get("content-type")
-            .and_then(|v| v.to_str().ok());
-        let media_type = media_type
-            .and_then(|text| text.split(';').next())
-            .unwrap_or("");
-        let retry_after = response.headers().get("retry-after");
-        let retry_after = retry_after.and_then(|value| Seconds::parse(value.to_str().ok()?));
-        Reply::Answer {
-            status: response.status().as_u16(),
-            media_type: media_type.trim().to_ascii_lowercase(),
-            body: response.into_body(),
-            retry_after,
-        }
+        reply_of(&mut self.around.bitbucket.lock().unwrap(), now, call)
     }
 
     fn host(&mut self) -> Host<'_> {

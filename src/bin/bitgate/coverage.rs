@@ -370,7 +370,9 @@ mod tests {
         let mut start = 0;
         loop {
             match config.policy.find_from(start, method, target) {
-                Found::Rule(index, rule) if rule.shadow == Shadow::Logs => start = index + 1,
+                Found::Rule(index, rule) if rule.shadow == Shadow::Logs => {
+                    start = index.saturating_add(1)
+                }
                 Found::Rule(index, _) => return Some(index),
                 Found::Nothing | Found::Ambiguous(_) => return None,
             }

@@ -98,12 +98,15 @@ fn text(value: &Value) -> String {
 }
 
 fn keys(value: &Value) -> Vec<&str> {
-    value
+    // In whatever order the JSON library keeps them.
+    let mut names: Vec<&str> = value
         .as_object()
         .unwrap()
         .keys()
         .map(String::as_str)
-        .collect()
+        .collect();
+    names.sort_unstable();
+    names
 }
 
 #[test]

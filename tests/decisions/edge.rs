@@ -1,0 +1,142 @@
+//! Whom the table asks: the core in process, or Envoy.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::rows::Row;
+use crate::site::SCOPES;
+use crate::support::browser::{Browser, header};
+use crate::support::envoy_edge::EnvoyEdge;
+use crate::support::keep_alive::KeepAlive;
+use crate::support::native_edge::NativeEdge;
+use crate::support::setup::Setup;
+use crate::support::world::{Kind, World};
+use crate::support::{RawTarget, Request, Response, invariants};
+use crate::table::Table;
+
+/// What came of a request.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub reason: String,
+    /// If it reached the upstream: the scheme of its credential, and whose it is said to be.
+    pub received: Option<(Option<String>, Option<String>)>,
+}
+
+/// An event: its kind, its rule and its reason.
+pub type Logged = (String, Option<String>, Option<String>);
+
+pub struct Decider {
+    world: World,
+    wire: Option<KeepAlive>,
+    /// The cookies of each person.
+    sessions: Vec<String>,
+    /// Events before the first row.
+    before: usize,
+}
+
+impl Decider {
+    /// Signs everybody in.
+    pub fn new(kind: Kind, table: &Table) -> Self {
+        let setup = Setup::default();
+        let (mut example, around) = World::parts(kind, &setup);
+        around.bitbucket.lock().unwrap().settings = table.site.settings.clone();
+        example.set_plugin(&table.config);
+        example.leave_paths_alone();
+        let mut wire = None;
+        let edge: Box<dyn crate::support::Edge> = match kind {
+            Kind::Native => Box::new(NativeEdge::new(
+                &table.config.to_string(),
+                &setup,
+                around.clone(),
+            )),
+            Kind::Envoy => {
+                let edge = EnvoyEdge::start(example, &setup, around.clone());
+                wire = Some(KeepAlive::new(edge.envoy.listener));
+                Box::new(Arc::new(edge))
+            }
+        };
+        let mut world = World { edge, around };
+        let people = &table.site.settings.people;
+        let mut sessions = vec![String::new(); people.len()];
+        for (place, scopes) in SCOPES.iter().enumerate() {
+            let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+            world.bitbucket().settings.consumers[0].scopes = scopes;
+            for (number, person) in people.iter().enumerate() {
+                if table.site.scopes_of(number) == place {
+                    let mut browser = Browser::new(&mut world);
+                    let answer = browser.sign_in("/", &person.account_id);
+                    assert_eq!(
+                        answer.status(),
+                        302,
+                        "{}",
+                        header(&answer, "x-bitgate-reason")
+                    );
+                    sessions[number] = browser.jar.header();
+                }
+            }
+        }
+        let before = world.edge.log().len();
+        Self {
+            world,
+            wire,
+            sessions,
+            before,
+        }
+    }
+
+    pub fn ask(&mut self, row: &Row) -> Answer {
+        let mut request = http::Request::builder()
+            .method(row.method)
+            .uri("/")
+            .header("host", "localhost:10000")
+            .extension(RawTarget(row.path.as_bytes().to_vec()));
+        if let Some(person) = row.person {
+            request = request.header("cookie", &self.sessions[person]);
+        }
+        if row.page {
+            request = request
+                .header("accept", "text/html")
+                .header("sec-fetch-mode", "navigate")
+                .header("sec-fetch-dest", "document");
+        }
+        let request = request.body(Vec::new()).unwrap();
+        let seen = self.world.upstream().count();
+        let response = self.send(request);
+        let upstream = self.world.upstream();
+        let received = upstream.last_request().filter(|_| upstream.count() > seen);
+        Answer {
+            status: response.status().as_u16(),
+            reason: header(&response, "x-bitgate-reason").to_owned(),
+            received: received.map(|received| {
+                invariants::of_forwarded(received);
+                let scheme = received
+                    .header("authorization")
+                    .and_then(|value| value.split(' ').next());
+                let user = received.header("x-forwarded-user");
+                (scheme.map(str::to_owned), user.map(str::to_owned))
+            }),
+        }
+    }
+
+    fn send(&mut self, request: Request) -> Response {
+        match &mut self.wire {
+            None => self.world.send(request),
+            Some(wire) => wire.send(&request),
+        }
+    }
+
+    /// What was logged of the rows.
+    pub fn events(&mut self) -> Vec<Logged> {
+        let lines = self.world.edge.log().into_iter().skip(self.before);
+        let event = |line: String| -> Option<Logged> {
+            let event: Value = serde_json::from_str(&line[line.find("{\"event\"")?..]).ok()?;
+            let text = |name: &str| event[name].as_str().map(str::to_owned);
+            let kind = text("event")?;
+            let is_decision = ["refused", "login_started", "shadowed"].contains(&kind.as_str());
+            is_decision.then(|| (kind, text("rule"), text("reason")))
+        };
+        lines.filter_map(event).collect()
+    }
+}

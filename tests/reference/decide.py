@@ -1,0 +1,458 @@
+#!/usr/bin/env python3
+"""Decides requests as docs/configuration.md says, without a line of the filter's own code.
+
+Reads one JSON document from stdin and prints one line of JSON for each request:
+
+    {"config": …, "people": […], "workspaces": […], "requests": […]}
+
+`config` is a configuration of the filter. `people` and `workspaces` are what Bitbucket knows. A
+request is {"person": index or null, "scopes": index, "method": …, "path": …, "page": bool}. The answer is
+
+    {"verdict": …, "status": …, "reasons": […], "rule": index or null, "inject": …, "trials": […]}
+
+`verdict` is one of allow, deny, sign_in, no_rule, bad_path. `reasons` are the codes that the refusal
+may have: where several conditions fail, the documentation does not say which is named. A trial is
+[index of the rule, reasons], for each shadow rule on the way; no reasons if it would have allowed.
+
+It is slow and simple on purpose: a tree of conditions is walked, rules are tried one by one, and a
+fact is looked up in the data. Python 3, standard library only.
+"""
+
+import json
+import re
+import sys
+
+UNRESERVED = re.compile(r"[A-Za-z0-9\-._~]")
+WORKSPACE = re.compile(r"[a-z0-9_-]{1,62}")
+REPOSITORY = re.compile(r"[a-z0-9._-]{1,62}")
+UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+PROJECT_KEY = re.compile(r"[A-Z][A-Z0-9_]{0,127}")
+
+PERMISSIONS = ["read", "write", "admin"]
+
+# "Each includes those before it" for permissions; scopes imply others as Bitbucket's table says.
+IMPLIED = {
+    "account:write": ["account"],
+    "account": ["email"],
+    "team:write": ["team"],
+    "repository:write": ["repository"],
+    "project": ["repository"],
+    "pullrequest": ["repository"],
+    "pullrequest:write": ["pullrequest", "repository:write"],
+    "issue:write": ["issue"],
+    "snippet:write": ["snippet"],
+    "pipeline:write": ["pipeline"],
+    "pipeline:variable": ["pipeline:write"],
+    "runner:write": ["runner"],
+}
+
+
+class BadPath(Exception):
+    """Two servers could read it in two ways."""
+
+
+# --- Paths ------------------------------------------------------------------------------------------
+
+
+def normalised(target):
+    """The one normalisation: path without query, unreserved characters decoded, hexadecimal digits in
+    upper case. Refuses what has two readings, apart from %2F and `;`."""
+    if any(not "!" <= c <= "~" for c in target) or "\\" in target or "#" in target:
+        raise BadPath
+    path = target.partition("?")[0]
+    if not path.startswith("/"):
+        raise BadPath
+    if re.search(r"%(?![0-9A-Fa-f]{2})", path):
+        raise BadPath
+    octets = bytearray()
+    text = []
+    for found in re.finditer(r"%([0-9A-Fa-f]{2})|(.)", path):
+        if found[2]:
+            octets += found[2].encode()
+            text.append(found[2])
+            continue
+        octet = int(found[1], 16)
+        octets.append(octet)
+        character = chr(octet)
+        if character in ".\\" or octet < 0x20 or octet == 0x7F:
+            raise BadPath
+        text.append(character if UNRESERVED.fullmatch(character) else "%" + found[1].upper())
+    try:
+        octets.decode()
+    except UnicodeDecodeError:
+        raise BadPath from None
+    path = "".join(text)
+    for reading in readings(path):
+        if "//" in reading or any(segment in (".", "..") for segment in reading.split("/")):
+            raise BadPath
+    return path
+
+
+def is_ambiguous(path):
+    return any(mark in path for mark in ("%2F", ";", "%3B"))
+
+
+def readings(path):
+    """All that servers may take it for: each may decode `%2F`, and cut parameters off each segment or
+    all that follows, in any order."""
+    path = path.replace("%3B", ";")
+    found = [path]
+    for reading in found:
+        steps = [
+            reading.replace("%2F", "/"),
+            "/".join(segment.partition(";")[0] for segment in reading.split("/")),
+            reading.partition(";")[0],
+        ]
+        found += [step for step in dict.fromkeys(steps) if step not in found]
+    return found
+
+
+class Template:
+    def __init__(self, text):
+        self.is_open = text.endswith("/**")
+        body = text[: -len("/**")] if self.is_open else text
+        self.segments = body.split("/")[1:]
+        self.patterns = [self.pattern(segment) for segment in self.segments]
+
+    @staticmethod
+    def pattern(segment):
+        prefix, brace, rest = segment.partition("{")
+        if not brace:
+            return re.compile(re.escape(segment))
+        name, _, suffix = rest.partition("}")
+        return re.compile(f"{re.escape(prefix)}(?P<{name}>.+){re.escape(suffix)}")
+
+    def match(self, path, is_clear=lambda segment: True):
+        """The captures, or None."""
+        found = path.split("/")[1:]
+        if len(found) < len(self.patterns) or (len(found) > len(self.patterns) and not self.is_open):
+            return None
+        captures = {}
+        for pattern, segment in zip(self.patterns, found):
+            matched = pattern.fullmatch(segment)
+            if not matched or not is_clear(segment):
+                return None
+            captures.update(matched.groupdict())
+        return captures
+
+
+class Rule:
+    def __init__(self, index, rule):
+        matched = rule["match"]
+        paths = matched.get("paths") or [matched["path"]]
+        self.index = index
+        self.templates = [Template(path) for path in paths]
+        self.methods = matched.get("methods")
+        self.is_raw = matched.get("tail") == "raw"
+        self.allow = rule["allow"]
+        self.inject = rule.get("inject", "identity")
+        self.is_shadow = rule.get("shadow", False)
+
+    def match(self, method, path, is_clear=lambda segment: True):
+        if self.methods is not None and method not in self.methods:
+            return None
+        for template in self.templates:
+            captures = template.match(path, is_clear)
+            if captures is not None:
+                return captures
+        return None
+
+
+def matches(rules, method, path):
+    """The rules for a request on trial, and the one that decides, each with its captures."""
+    trials = []
+    for rule in rules:
+        if is_ambiguous(path):
+            captures = None
+            if rule.is_raw:
+                # The tail is what the segments of the template do not reach.
+                captures = rule.match(method, path, lambda segment: not is_ambiguous(segment))
+            if captures is None:
+                might = any(rule.match(method, reading) is not None for reading in readings(path))
+                if might and not rule.is_shadow:
+                    raise Undecided(trials)
+                continue
+        else:
+            captures = rule.match(method, path)
+            if captures is None:
+                continue
+        if rule.is_shadow:
+            trials.append((rule, captures))
+        else:
+            return trials, rule, captures
+    if is_ambiguous(path):
+        raise Undecided(trials)
+    return trials, None, None
+
+
+class Undecided(Exception):
+    """No rule lets an ambiguous path through; what was on trial on the way."""
+
+
+# --- Conditions -------------------------------------------------------------------------------------
+
+YES, NO, VOID = "yes", "no", "void"
+
+
+def name_of(text, slug):
+    """A workspace's or repository's name: ("slug" or "uuid", text), or None if it is none."""
+    if text.startswith("{") and text.endswith("}"):
+        return ("uuid", text.lower()) if UUID.fullmatch(text[1:-1]) else None
+    # A UUID without its braces is no name, and neither is a row of dots.
+    if UUID.fullmatch(text) or not slug.fullmatch(text) or not text.strip("."):
+        return None
+    return ("slug", text)
+
+
+class Person:
+    """Somebody with a session, and what Bitbucket says of them."""
+
+    def __init__(self, world, person, scopes):
+        self.world = world
+        self.id = person["account_id"]
+        self.scopes = scopes
+        primary = [e for e in person["emails"] if e["is_primary"] and e["is_confirmed"]]
+        self.domain = primary[0]["email"].rpartition("@")[2].lower() if primary else None
+
+    def has_scope(self, wanted):
+        held = list(self.scopes)
+        for scope in held:
+            held += [implied for implied in IMPLIED.get(scope, []) if implied not in held]
+        return wanted in held
+
+    def workspaces(self):
+        return [w for w in self.world.workspaces if self.id in w["members"]]
+
+    def grants(self, workspace):
+        """Repositories with the permission that was granted to the person."""
+        for repository in workspace["repositories"]:
+            permission = repository["permissions"].get(self.id)
+            if permission:
+                yield repository, permission
+
+    def find(self, text, from_path):
+        """(state, workspace). `here`: they are something in it. `nothing`: they are not. `no_name`: the
+        path has something else there. `reused`: a slug of the path that is not what it was. `moved`: a
+        workspace that a rule names has another slug now."""
+        name = name_of(text, WORKSPACE)
+        if name is None:
+            return "no_name", None
+        kind, text = name
+        pin = self.world.pins.get(text) if kind == "slug" else None
+        if pin and not from_path:
+            # The slug of a rule belongs to this UUID, whatever Bitbucket calls it now.
+            for workspace in self.workspaces():
+                if workspace["uuid"] == pin:
+                    return "here" if workspace["slug"] == text else "moved", workspace
+            return "nothing", None
+        for workspace in self.workspaces():
+            if workspace[kind] == text:
+                return "reused" if pin and workspace["uuid"] != pin else "here", workspace
+        is_theirs = any(workspace["uuid"] == pin for workspace in self.workspaces())
+        return "reused" if is_theirs else "nothing", None
+
+
+def rank(permission):
+    return PERMISSIONS.index(permission)
+
+
+class World:
+    def __init__(self, document):
+        config = document["config"]
+        self.rules = [Rule(index, rule) for index, rule in enumerate(config["rules"])]
+        self.pins = {slug: uuid.lower() for slug, uuid in config.get("workspaces", {}).items()}
+        repositories = config.get("repositories", {})
+        self.repository_pins = {path: uuid.lower() for path, uuid in repositories.items()}
+        groups = config.get("groups", {})
+        self.workspaces = document["workspaces"]
+        self.groups = dict(groups)
+        if groups.get("source") == "bitbucket":
+            (source,) = [w for w in self.workspaces if groups["workspace"] in (w["slug"], w["uuid"])]
+            self.groups = {**source["groups"], **groups.get("members", {})}
+        self.people = document["people"]
+        self.scopes = document["scopes"]
+
+
+class Evaluation:
+    """One request of one person under one rule."""
+
+    def __init__(self, world, person, method, captures):
+        self.world, self.person, self.method, self.captures = world, person, method, captures
+
+    def part(self, text):
+        """The text of a part, and whether it comes from the path."""
+        found = re.fullmatch(r"\{([A-Za-z0-9_]+)\}", text)
+        if not found:
+            return text, False
+        value = self.captures[found[1]]
+        return re.sub(r"%([0-9A-F]{2})", lambda hexed: chr(int(hexed[1], 16)), value), True
+
+    def needed(self, condition):
+        permission = condition.get("permission", "read")
+        if permission == "by_method":
+            permission = "read" if self.method in ("GET", "HEAD", "OPTIONS") else "write"
+        return permission
+
+    def holds(self, condition):
+        """(truth, reasons): the codes of a refusal that it may lead to."""
+        if condition == "signed_in":
+            return YES, set()
+        if condition == "nobody":
+            return NO, {"forbidden"}
+        (kind,) = [key for key in condition if key not in ("role", "permission")]
+        value = condition[kind]
+        truth, reasons = getattr(self, "of_" + kind)(value, condition)
+        return truth, set() if truth == YES else reasons
+
+    def of_all_of(self, parts, _):
+        found = [self.holds(part) for part in parts]
+        failed = [(truth, codes) for truth, codes in found if truth != YES]
+        if failed:
+            truth = NO if any(truth == NO for truth, _ in failed) else VOID
+            return truth, set().union(*(codes for _, codes in failed))
+        return YES, set()
+
+    def of_any_of(self, parts, _):
+        found = [self.holds(part) for part in parts]
+        if any(truth == YES for truth, _ in found):
+            return YES, set()
+        # One common reason, if there is one.
+        common = set.intersection(*(codes for _, codes in found))
+        reasons = found[0][1] if len(found) == 1 else common | {"not_allowed"}
+        return (VOID if any(truth == VOID for truth, _ in found) else NO), reasons
+
+    def of_not(self, part, _):
+        truth, reasons = self.holds(part)
+        if truth == VOID:
+            return VOID, reasons
+        return (NO, {"not_allowed"}) if truth == YES else (YES, set())
+
+    def either(self, holds, reason):
+        return (YES if holds else NO), {reason}
+
+    def of_account(self, ids, _):
+        return self.either(self.person.id in listed(ids), "account_not_listed")
+
+    def of_email_domain(self, domains, _):
+        if self.person.domain is None:
+            return VOID, {"email_not_allowed"}
+        return self.either(self.person.domain in listed(domains), "email_not_allowed")
+
+    def of_scope(self, scopes, _):
+        has_all = all(self.person.has_scope(scope) for scope in listed(scopes))
+        return self.either(has_all, "insufficient_scope")
+
+    def of_group(self, name, _):
+        return self.either(self.person.id in self.world.groups.get(name, []), "not_in_group")
+
+    def of_principal(self, kind, _):
+        return self.either(kind == "person", "wrong_principal")
+
+    def of_workspace(self, text, condition):
+        state, workspace = self.person.find(*self.part(text))
+        if state == "no_name":
+            return VOID, {"not_a_member"}
+        if state in ("reused", "moved"):
+            return VOID, {"slug_reused"}
+        role = workspace["members"][self.person.id] if workspace else None
+        wanted = ("owner",) if condition.get("role") == "owner" else ("member", "owner")
+        return self.either(role in wanted, "not_a_member")
+
+    def of_repository(self, text, condition):
+        owner, _, repository = text.partition("/")
+        state, workspace = self.person.find(*self.part(owner))
+        name = name_of(self.part(repository)[0], REPOSITORY)
+        if name is None or state == "no_name":
+            return VOID, {"insufficient_permission"}
+        grants = list(self.person.grants(workspace)) if workspace else []
+        # That it has moved is seen where there is something to see.
+        if state == "reused" or (state == "moved" and grants):
+            return VOID, {"slug_reused"}
+        kind, text = name
+        if kind == "slug" and workspace:
+            pin = self.world.repository_pins.get(f"{workspace['slug']}/{text}")
+            for found, _ in grants:
+                # The slug is another repository's, or the repository has another slug.
+                if pin and (found["slug"] == text) != (found["uuid"] == pin):
+                    return VOID, {"slug_reused"}
+        needed = rank(self.needed(condition))
+        holds = any(found[kind] == text and rank(held) >= needed for found, held in grants)
+        return self.either(holds, "insufficient_permission")
+
+    def of_project(self, text, condition):
+        owner, _, key = text.partition("/")
+        state, workspace = self.person.find(*self.part(owner))
+        key = self.part(key)[0]
+        if not PROJECT_KEY.fullmatch(key) or state == "no_name":
+            return VOID, {"insufficient_permission"}
+        needed = rank(self.needed(condition))
+        grants = self.person.grants(workspace) if workspace else []
+        projects = [found["project"] for found, held in grants if rank(held) >= needed]
+        if state == "reused" or (state == "moved" and projects):
+            return VOID, {"slug_reused"}
+        return self.either(key in projects, "insufficient_permission")
+
+
+def listed(value):
+    return value if isinstance(value, list) else [value]
+
+
+# --- Requests ---------------------------------------------------------------------------------------
+
+
+def judge(world, person, request, rule, captures):
+    """(verdict, status, reasons) of one rule."""
+    path = request["normalised"]
+    if rule.allow == "public":
+        if "%23" in path or "%3F" in path:
+            return "bad_path", 400, {"bad_request"}
+        return "allow", 200, set()
+    if rule.allow == "nobody":
+        return "deny", 403, {"forbidden"}
+    if person is None:
+        return "sign_in", 302 if request["page"] else 401, {"no_session"}
+    if rule.allow == "signed_in":
+        return "allow", 200, set()
+    truth, reasons = Evaluation(world, person, request["method"], captures).holds(rule.allow)
+    return ("allow", 200, set()) if truth == YES else ("deny", 403, reasons)
+
+
+def decide(world, request):
+    person = request["person"]
+    if person is not None:
+        person = Person(world, world.people[person], world.scopes[request["scopes"]])
+    answer = {"rule": None, "inject": None, "trials": []}
+
+    def trials(found):
+        for rule, captures in found:
+            _, _, reasons = judge(world, person, request, rule, captures)
+            # A rule on trial is not asked about the path: the one that decides is.
+            reasons -= {"bad_request"}
+            answer["trials"].append([rule.index, sorted(reasons)])
+
+    try:
+        request["normalised"] = path = normalised(request["path"])
+        found, rule, captures = matches(world.rules, request["method"], path)
+        trials(found)
+    except BadPath:
+        return {**answer, "verdict": "bad_path", "status": 400, "reasons": ["bad_request"]}
+    except Undecided as on_the_way:
+        trials(on_the_way.args[0])
+        return {**answer, "verdict": "bad_path", "status": 400, "reasons": ["bad_request"]}
+    if rule is None:
+        return {**answer, "verdict": "no_rule", "status": 403, "reasons": ["no_rule"]}
+    verdict, status, reasons = judge(world, person, request, rule, captures)
+    inject = rule.inject if verdict == "allow" and rule.allow != "public" else None
+    answer.update(rule=rule.index, inject=inject)
+    return {**answer, "verdict": verdict, "status": status, "reasons": sorted(reasons)}
+
+
+def main():
+    document = json.load(sys.stdin)
+    world = World(document)
+    for request in document["requests"]:
+        print(json.dumps(decide(world, request)))
+
+
+if __name__ == "__main__":
+    main()
