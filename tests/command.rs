@@ -20,7 +20,7 @@ use std::process::{Command, Stdio};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const SESSION_KEY: &str = "dGVzdC1vbmx5LXRlc3Qtb25seS10ZXN0LW9ubHktMDE=";
 
@@ -194,6 +194,276 @@ fn every_example_is_clean() {
                 .ends_with("0 errors, 0 warnings in 1 configuration\n"),
             "{}: {}",
             path.display(),
+            ran.stdout
+        );
+    }
+}
+
+/// The parts of an example that a case changes.
+struct Parts {
+    root: Value,
+}
+
+impl Parts {
+    fn read(name: &str) -> Self {
+        let text = fs::read_to_string(root().join("envoy").join(name)).unwrap();
+        Self {
+            root: serde_saphyr::from_str(&text).unwrap(),
+        }
+    }
+
+    fn manager(&mut self) -> &mut Value {
+        let listener = &mut self.root["static_resources"]["listeners"][0];
+        &mut listener["filter_chains"][0]["filters"][0]["typed_config"]
+    }
+
+    fn filters(&mut self) -> &mut Vec<Value> {
+        self.manager()["http_filters"].as_array_mut().unwrap()
+    }
+
+    /// The filter's `config`.
+    fn plugin(&mut self) -> &mut Value {
+        &mut self.filters()[0]["typed_config"]["config"]
+    }
+
+    fn host(&mut self) -> &mut Value {
+        &mut self.manager()["route_config"]["virtual_hosts"][0]
+    }
+
+    fn cluster(&mut self, name: &str) -> &mut Value {
+        let clusters = self.root["static_resources"]["clusters"].as_array_mut();
+        let mut clusters = clusters.unwrap().iter_mut();
+        clusters.find(|cluster| cluster["name"] == name).unwrap()
+    }
+
+    fn validation(&mut self) -> &mut Value {
+        let socket = &mut self.cluster("bitbucket_web")["transport_socket"];
+        &mut socket["typed_config"]["common_tls_context"]["validation_context"]
+    }
+}
+
+fn without(value: &mut Value, name: &str) {
+    assert!(
+        value.as_object_mut().unwrap().remove(name).is_some(),
+        "{name}"
+    );
+}
+
+fn filter(kind: &str) -> Value {
+    let url = format!("type.googleapis.com/envoy.extensions.filters.http.{kind}");
+    json!({"name": kind, "typed_config": {"@type": url}})
+}
+
+fn other_plugin(vm_id: &str) -> Value {
+    let mut plugin = filter("wasm.v3.Wasm");
+    plugin["typed_config"]["config"] = json!({"name": "metrics", "vm_config": {"vm_id": vm_id}});
+    plugin
+}
+
+fn retries() -> Value {
+    let name = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+    json!({name: {"@type": format!("type.googleapis.com/{name}"), "retry_policy": {"num_retries": 2}}})
+}
+
+type Change = fn(&mut Parts);
+
+/// CFG-20, CFG-21 and CFG-22: each unsafe setting by itself, and settings that look like one.
+#[test]
+fn one_unsafe_setting_is_one_finding() {
+    let none = "";
+    let table: &[(&str, Change)] = &[
+        (none, |_| {}),
+        ("fail-open", |it| {
+            it.plugin()["failure_policy"] = json!("FAIL_OPEN")
+        }),
+        ("fail-open", |it| it.plugin()["failure_policy"] = json!(3)),
+        ("fail-open", |it| it.plugin()["fail_open"] = json!(true)),
+        ("fail-open", |it| it.plugin()["failOpen"] = json!("true")),
+        (none, |it| it.plugin()["fail_open"] = json!(false)),
+        ("fail-closed", |it| without(it.plugin(), "failure_policy")),
+        ("fail-closed", |it| {
+            it.plugin()["failure_policy"] = json!("FAIL_CLOSED")
+        }),
+        (none, |it| it.plugin()["failure_policy"] = json!(1)),
+        ("body-before-decision", |it| {
+            it.plugin()["allow_on_headers_stop_iteration"] = json!(true);
+        }),
+        ("path-normalization", |it| {
+            without(it.manager(), "normalize_path")
+        }),
+        ("path-normalization", |it| {
+            it.manager()["normalize_path"] = json!(false)
+        }),
+        ("merge-slashes", |it| {
+            it.manager()["merge_slashes"] = json!(true)
+        }),
+        (none, |it| without(it.manager(), "merge_slashes")),
+        ("escaped-slashes", |it| {
+            without(it.manager(), "path_with_escaped_slashes_action")
+        }),
+        ("escaped-slashes", |it| {
+            it.manager()["path_with_escaped_slashes_action"] = json!("KEEP_UNCHANGED");
+        }),
+        ("escaped-slashes", |it| {
+            it.manager()["path_with_escaped_slashes_action"] = json!(4)
+        }),
+        (none, |it| {
+            it.manager()["path_with_escaped_slashes_action"] = json!("UNESCAPE_AND_REDIRECT");
+        }),
+        ("client-address", |it| {
+            without(it.manager(), "use_remote_address")
+        }),
+        (none, |it| {
+            without(it.manager(), "use_remote_address");
+            it.manager()["original_ip_detection_extensions"] = json!([{"name": "xff"}]);
+        }),
+        ("underscore-headers", |it| {
+            without(it.manager(), "common_http_protocol_options");
+        }),
+        (none, |it| {
+            it.manager()["common_http_protocol_options"]["headers_with_underscores_action"] =
+                json!("DROP_HEADER");
+        }),
+        ("no-stream-timeout", |it| {
+            without(it.manager(), "stream_idle_timeout")
+        }),
+        ("no-stream-timeout", |it| {
+            it.manager()["stream_idle_timeout"] = json!("0.000s")
+        }),
+        ("no-stream-timeout", |it| {
+            it.host()["routes"][0]["route"]["idle_timeout"] = json!("0s");
+        }),
+        (none, |it| {
+            it.manager()["stream_idle_timeout"] = json!("0.5s")
+        }),
+        ("filter-order", |it| {
+            it.filters().insert(0, filter("lua.v3.Lua"))
+        }),
+        ("filter-order", |it| {
+            it.filters()
+                .insert(0, filter("ext_proc.v3.ExternalProcessor"));
+        }),
+        ("filter-order", |it| {
+            it.filters().insert(0, filter("cache.v3.CacheConfig"))
+        }),
+        ("filter-order", |it| {
+            it.filters().insert(0, filter("compressor.v3.Compressor"))
+        }),
+        ("filter-order", |it| {
+            it.filters().insert(0, other_plugin("another"))
+        }),
+        ("filter-order", |it| {
+            let router = it.filters().pop().unwrap();
+            it.filters().insert(0, router);
+        }),
+        (none, |it| it.filters().insert(0, filter("cors.v3.Cors"))),
+        (none, |it| it.filters().insert(1, filter("lua.v3.Lua"))),
+        ("shared-vm", |it| {
+            it.filters().insert(1, other_plugin("bitgate"))
+        }),
+        (none, |it| it.filters().insert(1, other_plugin("another"))),
+        ("filter-disabled", |it| {
+            it.filters()[0]["disabled"] = json!(true)
+        }),
+        ("filter-disabled", |it| {
+            let off = "type.googleapis.com/envoy.config.route.v3.FilterConfig";
+            it.host()["routes"][0]["typed_per_filter_config"] =
+                json!({"envoy.filters.http.wasm": {"@type": off, "disabled": true}});
+        }),
+        (none, |it| {
+            let off = "type.googleapis.com/envoy.config.route.v3.FilterConfig";
+            it.host()["routes"][0]["typed_per_filter_config"] =
+                json!({"another": {"@type": off, "disabled": true}});
+        }),
+        ("admin-address", |it| {
+            it.root["admin"]["address"]["socket_address"]["address"] = json!("0.0.0.0");
+        }),
+        ("admin-address", |it| {
+            it.root["admin"]["address"]["socket_address"]["address"] = json!("::");
+        }),
+        (none, |it| {
+            it.root["admin"]["address"]["socket_address"]["address"] = json!("::1");
+        }),
+        (none, |it| without(&mut it.root, "admin")),
+        ("no-buffer-limit", |it| {
+            without(&mut it.root, "layered_runtime")
+        }),
+        (none, |it| {
+            it.root["layered_runtime"] =
+                json!({"layers": [{"name": "a", "disk_layer": {"symlink_root": "/a"}}]});
+        }),
+        ("retry-policy", |it| {
+            it.cluster("bitbucket_web")["typed_extension_protocol_options"] = retries();
+        }),
+        (none, |it| {
+            it.cluster("bitbucket_api")["typed_extension_protocol_options"] = retries();
+        }),
+        ("retry-policy", |it| {
+            let route = json!({"weighted_clusters": {"clusters": [{"name": "bitbucket_web"}]}});
+            it.host()["routes"][0]["route"] = route;
+            it.host()["retry_policy"] = json!({"num_retries": 1});
+        }),
+        (none, |it| {
+            it.host()["retry_policy"] = json!({"num_retries": 1})
+        }),
+        ("tls-missing", |it| {
+            without(it.cluster("bitbucket_api"), "transport_socket")
+        }),
+        ("tls-unverified", |it| {
+            without(it.validation(), "trusted_ca")
+        }),
+        ("tls-unverified", |it| {
+            without(it.validation(), "match_typed_subject_alt_names")
+        }),
+        ("tls-unverified", |it| {
+            it.validation()["match_typed_subject_alt_names"][0]["matcher"] =
+                json!({"exact": "bitbucket.example.com"});
+        }),
+        ("tls-unverified", |it| {
+            it.validation()["trust_chain_verification"] = json!("ACCEPT_UNTRUSTED");
+        }),
+        (none, |it| {
+            without(it.validation(), "trusted_ca");
+            it.validation()["system_root_certs"] = json!({});
+        }),
+        (none, |it| {
+            without(it.validation(), "match_typed_subject_alt_names");
+            let socket = &mut it.cluster("bitbucket_web")["transport_socket"];
+            socket["typed_config"]["auto_sni_san_validation"] = json!(true);
+        }),
+        (none, |it| {
+            it.validation()["match_typed_subject_alt_names"][0]["matcher"] =
+                json!({"suffix": ".org"});
+        }),
+        ("unknown-cluster", |it| {
+            it.cluster("bitbucket_api")["name"] = json!("api")
+        }),
+        (none, |it| {
+            it.cluster("bitbucket_api")["name"] = json!("api");
+            it.root["dynamic_resources"] = json!({"cds_config": {"path": "/a"}});
+        }),
+        ("env-not-passed", |it| {
+            let variables = &mut it.plugin()["vm_config"]["environment_variables"];
+            variables["host_env_keys"] = json!(["BITBUCKET_CLIENT_SECRET"]);
+        }),
+    ];
+    for (index, (code, change)) in table.iter().enumerate() {
+        let mut parts = Parts::read("bitbucket-cloud.yaml");
+        change(&mut parts);
+        let ran = run_with(&VARIABLES, &parts.root.to_string(), &["check", "-"]);
+        let is_finding = |line: &&str| !line.starts_with(' ') && line.contains(" [");
+        let found: Vec<_> = ran.stdout.lines().filter(is_finding).collect();
+        let codes = found
+            .iter()
+            .map(|line| line.split(['[', ']']).nth(1).unwrap());
+        let expected: Vec<_> = [*code]
+            .into_iter()
+            .filter(|code| !code.is_empty())
+            .collect();
+        assert_eq!(
+            codes.collect::<Vec<_>>(),
+            expected,
+            "case {index}: {}",
             ran.stdout
         );
     }
