@@ -153,18 +153,19 @@ fn encoded(name: &str) -> String {
     name.replace('{', "%7B").replace('}', "%7D")
 }
 
-/// Reads a page of [`workspaces_call`].
+/// Reads a page of [`workspaces_call`]. Rows with a slug that is none, such as a UUID without its braces,
+/// are left out: anybody can call a workspace so and invite people to it.
 ///
 /// # Errors
 /// [`InvalidAnswer`].
 pub fn read_workspaces(reply: Reply, api: &Endpoint) -> Result<Page<Workspace>, InvalidAnswer> {
     page(reply, api, |row| {
         let workspace = row.member("workspace")?;
-        let slug = Name::workspace(text(workspace, "slug")?).ok()?;
-        Some(Some(Workspace {
-            slug: slug.as_str().to_owned(),
-            uuid: uuid(workspace)?,
-        }))
+        let (slug, uuid) = (text(workspace, "slug")?, uuid(workspace)?);
+        let Ok(Name::Slug(slug)) = Name::workspace(slug) else {
+            return Some(None);
+        };
+        Some(Some(Workspace { slug, uuid }))
     })
 }
 

@@ -32,8 +32,8 @@ pub(super) enum Patience {
 /// What becomes of the request.
 #[derive(Debug)]
 pub(super) enum Decision {
-    /// It may. An answer that is nearly too old is asked anew meanwhile.
-    Allowed(Option<Job>),
+    /// It may. An answer that is nearly too old is to be asked anew meanwhile.
+    Allowed(Option<Need>),
     /// It may not.
     Denied(Reason),
     /// It waits for the answer to this question, after this job was begun.
@@ -69,10 +69,7 @@ impl Gate {
             let seen = self.evaluate(condition, asked, who, Old::IsUnknown, host);
             let (truth, needs, aging) = seen;
             match truth {
-                Truth::Yes => {
-                    let ahead = aging.and_then(|need| self.ask_ahead(&need, signed_in, host));
-                    return Decision::Allowed(ahead);
-                }
+                Truth::Yes => return Decision::Allowed(aging),
                 Truth::No(denial) | Truth::Void(denial) => {
                     return Decision::Denied(Reason::from(denial));
                 }
@@ -151,14 +148,24 @@ impl Gate {
     }
 
     /// Asks before the answer is too old, so that nobody waits; only while there is plenty of budget.
-    fn ask_ahead(
+    /// The job has the lease, so it must be begun.
+    pub(super) fn ask_ahead(
         self: &Rc<Self>,
         need: &Need,
         signed_in: &SignedIn,
         host: &mut Host<'_>,
     ) -> Option<Job> {
         let priority = Priority::Refresh { overdue_percent: 0 };
-        match self.ask(need, priority, signed_in, host) {
+        let asked = self.ask(need, priority, signed_in, host);
+        let account_id = &signed_in.session.identity.account_id;
+        // Not every request that uses the answer looks into shared data from now on.
+        match &asked {
+            Asked::Answered => self.rights.forget(&need.question, account_id),
+            Asked::Job(_) | Asked::Leased | Asked::Refused(_) | Asked::Token => {
+                self.rights.tried(&need.question, account_id, host.now);
+            }
+        }
+        match asked {
             Asked::Job(job) => Some(job),
             Asked::Answered | Asked::Leased | Asked::Refused(_) | Asked::Token => None,
         }

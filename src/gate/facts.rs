@@ -92,7 +92,7 @@ impl SessionFacts<'_, '_> {
             // The last fifth of its time.
             let max_age = rights.terms().max_age;
             let soon = known.asked_at.plus(max_age).minus(max_age.part(5));
-            if host.now >= soon {
+            if host.now >= soon && known.may_ask_ahead {
                 self.aging.borrow_mut().get_or_insert(Need {
                     question,
                     asked_at: Some(known.asked_at),

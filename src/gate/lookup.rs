@@ -147,7 +147,12 @@ impl Gate {
         let need = Need { question, asked_at };
         match self.ask_as(&need, priority, ("", "", &source.bot.token), host) {
             Asked::Job(job) => Some(job),
-            Asked::Answered | Asked::Leased | Asked::Refused(_) | Asked::Token => None,
+            Asked::Refused(_) => {
+                // Or each request would look into shared data, whether it is still so.
+                self.rights.settle(&need.question, "", host.now);
+                None
+            }
+            Asked::Answered | Asked::Leased | Asked::Token => None,
         }
     }
 
@@ -250,15 +255,12 @@ impl Lookup {
     fn fail(&self, failure: &Failure, host: &mut Host<'_>) -> Event {
         let gate = &self.gate;
         let (_, _, budget) = gate.credential_for(self.collected.question(), &self.token);
-        match failure {
-            Failure::RateLimited(after) => {
-                budget.pause(*after, host.now, host.shared);
-                gate.api_circuit.succeeded(host.shared);
-            }
-            Failure::Unavailable(_) => gate.api_circuit.failed(host.now, host.shared),
-            Failure::Budget | Failure::LacksScope(_) | Failure::Token | Failure::TooMuch => {
-                gate.api_circuit.succeeded(host.shared);
-            }
+        if let Failure::RateLimited(after) = failure {
+            budget.pause(*after, host.now, host.shared);
+        }
+        match failure.is_about_this() {
+            true => gate.api_circuit.succeeded(host.shared),
+            false => gate.api_circuit.failed(host.now, host.shared),
         }
         gate.rights
             .failed(&self.lease, failure, &self.session, host.now, host.shared);

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use crate::gate::access::{Decision, Patience};
 use crate::gate::client::RequestId;
-use crate::gate::facts::TokenScopes;
+use crate::gate::facts::{Need, TokenScopes};
 use crate::gate::intent::is_intended;
 use crate::gate::refusal::Refusal;
 use crate::gate::renewal::{Halt, renewal_of};
@@ -103,7 +103,7 @@ impl Gate {
             rule,
             ..
         } = subject;
-        let ahead = self.permitted(subject, &signed_in, host)?;
+        let aging = self.permitted(subject, &signed_in, host)?;
         // Before a lease is taken, which a refusal would leave to nobody.
         let Ok(token) = self.identity_token(rule, &signed_in, host) else {
             let step = self.refuse(request, Some((index, rule)), Reason::NoRandomness);
@@ -125,7 +125,9 @@ impl Gate {
         forward.response.cookies.extend(good.cookies);
         forward.response.watch = good.watch;
         forward.renewal = good.renewal;
-        forward.ahead = ahead;
+        // Last, since nobody would begin the job of a request that does not go on.
+        let signed_in = &good.signed_in;
+        forward.ahead = aging.and_then(|need| self.ask_ahead(&need, signed_in, host));
         Ok(forward)
     }
 
@@ -164,7 +166,7 @@ impl Gate {
         subject: Subject<'_>,
         signed_in: &SignedIn,
         host: &mut Host<'_>,
-    ) -> Result<Option<Job>, Box<Protected>> {
+    ) -> Result<Option<Need>, Box<Protected>> {
         let Subject {
             request,
             cookies,
@@ -180,7 +182,7 @@ impl Gate {
         };
         let may_lack_grant = rule.consumer.is_some() && named.is_none();
         let step = match self.decide(rule, request, (signed_in, scopes), patience, host) {
-            Decision::Allowed(ahead) => return Ok(ahead),
+            Decision::Allowed(aging) => return Ok(aging),
             // Asked for next: the rule may look at its scopes.
             Decision::Unavailable(_) if may_lack_grant => return Ok(None),
             Decision::Later(job, wants) => {

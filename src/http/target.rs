@@ -1,8 +1,9 @@
 //! The request target: one normalisation, used by routing and by rules alike.
 //!
 //! A path that two servers could read in two ways is refused and not repaired: dot segments, empty
-//! segments, `\`, and the encodings of `\`, `.` and NUL. What is left is compared in the form of RFC
-//! 3986 section 6.2.2: unreserved characters decoded, hexadecimal digits in upper case.
+//! segments, `\`, and the encodings of `\`, `.` and NUL. What is left is compared in one form: what may
+//! stand in a segment as it is (RFC 3986 section 3.3) is decoded, since servers read `%40` and `@` in
+//! the same way, and everything else is encoded, hexadecimal digits in upper case (section 6.2.2).
 //!
 //! `%2F` and `;` have two readings that both occur in honest requests. A path with one of them is
 //! kept with a mark, [`RequestTarget::ambiguity`], and nothing but a rule that was written for it
@@ -124,8 +125,11 @@ fn normalize(raw: &str) -> Result<(String, Option<TargetError>), TargetError> {
     if !raw.starts_with('/') {
         return Err(TargetError::NotAPath);
     }
-    // The common path has nothing to decode.
-    if !raw.contains(['%', ';']) {
+    // The common path has nothing to decode, and nothing to encode.
+    if raw
+        .bytes()
+        .all(|byte| byte == b'/' || stands_as_it_is(byte))
+    {
         check_segments(raw)?;
         return Ok((raw.to_owned(), None));
     }
@@ -138,7 +142,10 @@ fn normalize(raw: &str) -> Result<(String, Option<TargetError>), TargetError> {
             if byte == b';' {
                 ambiguity = Some(TargetError::Parameter);
             }
-            path.push(char::from(byte));
+            match byte {
+                b'/' | b';' => path.push(char::from(byte)),
+                byte => push_octet(&mut path, byte),
+            }
             octets.push(byte);
             continue;
         }
@@ -149,9 +156,7 @@ fn normalize(raw: &str) -> Result<(String, Option<TargetError>), TargetError> {
         let octet = octet.ok_or(TargetError::Encoding)?;
         match octet {
             b'\\' | b'.' | 0..=0x1f | 0x7f => return Err(TargetError::Encoding),
-            b'-' | b'_' | b'~' => path.push(char::from(octet)),
-            octet if octet.is_ascii_alphanumeric() => path.push(char::from(octet)),
-            octet => path.push_str(&format!("%{octet:02X}")),
+            octet => push_octet(&mut path, octet),
         }
         match octet {
             b'/' => ambiguity = ambiguity.or(Some(TargetError::EncodedSlash)),
@@ -170,6 +175,19 @@ fn normalize(raw: &str) -> Result<(String, Option<TargetError>), TargetError> {
             .try_for_each(|reading| check_segments(reading))?,
     }
     Ok((path, ambiguity))
+}
+
+/// `pchar` of RFC 3986 without `;`, which has two readings, and without `*`, which templates cannot
+/// have as it is.
+fn stands_as_it_is(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()+,=:@".contains(&byte)
+}
+
+fn push_octet(path: &mut String, octet: u8) {
+    match stands_as_it_is(octet) {
+        true => path.push(char::from(octet)),
+        false => path.push_str(&format!("%{octet:02X}")),
+    }
 }
 
 fn check_segments(path: &str) -> Result<(), TargetError> {
@@ -346,6 +364,14 @@ mod tests {
         assert_eq!(path("/%61dmin"), "/admin");
         assert_eq!(path("/a%7Eb%2D"), "/a~b-");
         assert_eq!(path("/caf%c3%a9"), "/caf%C3%A9");
+        assert_eq!(path("/%40scope%2b%3A%3d"), "/@scope+:=");
+        assert_eq!(path("/@scope%2fname").replace("%2F", ""), "/@scopename");
+        for byte in b'!'..=b'~' {
+            if !b"/?#;.\\%".contains(&byte) {
+                let (raw, encoded) = (format!("/{}", char::from(byte)), format!("/%{byte:02x}"));
+                assert_eq!(path(&raw), path(&encoded), "{raw}");
+            }
+        }
         assert_eq!(path("/a%20b"), "/a%20b");
         // Encoded twice is data: it is compared as it stands.
         assert_eq!(path("/%252e%252e/x"), "/%252e%252e/x");

@@ -180,34 +180,46 @@ impl Budget {
     }
 
     /// Bitbucket answered with 429: nobody asks for as long as it says, or for a while that grows.
+    ///
+    /// Calls that were on their way already, and sign-ins, which are tried all the same, say nothing new
+    /// during a pause unless they name a time.
     pub fn pause(
         &self,
         retry_after: Option<Seconds>,
         now: UnixTime,
         shared: &mut dyn SharedData,
     ) -> UnixTime {
-        let (record, _) = self.read(now, shared);
-        let doublings = record.refusals.min(8);
-        let grown = PAUSE.0.checked_shl(doublings).unwrap_or(LONGEST_PAUSE.0);
-        let pause = retry_after.unwrap_or(Seconds(grown.min(LONGEST_PAUSE.0)));
-        let until = now.plus(pause.max(Seconds(1)));
-        let record = Record {
-            paused_until: until.0.max(record.paused_until),
-            refusals: record.refusals.saturating_add(1),
-            ..record
-        };
-        // Without a comparison: one count that is lost does no harm, a pause that is lost does.
-        shared.write(&self.key, &record.write(), None);
-        until
+        for attempt in 1..=ATTEMPTS {
+            let (record, version) = self.read(now, shared);
+            let is_paused = now.0 < record.paused_until;
+            let doublings = record.refusals.min(8);
+            let grown = PAUSE.0.checked_shl(doublings).unwrap_or(LONGEST_PAUSE.0);
+            let until = match retry_after {
+                Some(pause) => now.plus(pause.max(Seconds(1))),
+                None if is_paused => UnixTime(record.paused_until),
+                None => now.plus(Seconds(grown.min(LONGEST_PAUSE.0))),
+            };
+            let record = Record {
+                paused_until: until.0.max(record.paused_until),
+                refusals: record.refusals.saturating_add(u32::from(!is_paused)),
+                ..record
+            };
+            // At last without a comparison: one count that is lost does no harm, a pause that is lost does.
+            let expected = (attempt < ATTEMPTS).then_some(version);
+            if shared.write(&self.key, &record.write(), expected) {
+                return UnixTime(record.paused_until);
+            }
+        }
+        now
     }
 
-    /// Bitbucket answered with something else: the next pause is short again.
+    /// Bitbucket answered with something else: the next pause is short again. An answer that was on its
+    /// way when the pause began does not end it.
     pub fn resume(&self, now: UnixTime, shared: &mut dyn SharedData) {
         let (record, version) = self.read(now, shared);
-        if record.refusals > 0 {
+        if record.refusals > 0 && now.0 >= record.paused_until {
             let record = Record {
                 refusals: 0,
-                paused_until: 0,
                 ..record
             };
             shared.write(&self.key, &record.write(), Some(version));
@@ -295,15 +307,23 @@ mod tests {
             budget.pause(None, later, &mut shared),
             later.plus(Seconds(120))
         );
-        for _ in 0..10 {
-            budget.pause(None, later, &mut shared);
-        }
+        // What was on its way before tells nothing new: neither a 429 nor an answer.
+        let until = later.plus(Seconds(120));
         assert_eq!(
-            budget.pause(None, later, &mut shared),
-            later.plus(LONGEST_PAUSE)
+            budget.pause(None, later.plus(Seconds(1)), &mut shared),
+            until
         );
-        budget.resume(later, &mut shared);
-        assert_eq!(budget.take(Priority::New, later, &mut shared), Ok(()));
-        assert_eq!(budget.pause(None, later, &mut shared), later.plus(PAUSE));
+        budget.resume(later.plus(Seconds(1)), &mut shared);
+        let spent = budget.take(Priority::New, until.minus(Seconds(1)), &mut shared);
+        assert_eq!(spent, Err(Spent::RateLimited));
+        let mut at = until;
+        for pause in [240, 480, 900, 900] {
+            let until = at.plus(Seconds(pause));
+            assert_eq!(budget.pause(None, at, &mut shared), until);
+            at = until;
+        }
+        budget.resume(at, &mut shared);
+        assert_eq!(budget.take(Priority::New, at, &mut shared), Ok(()));
+        assert_eq!(budget.pause(None, at, &mut shared), at.plus(PAUSE));
     }
 }

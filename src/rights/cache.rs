@@ -26,6 +26,8 @@ pub(super) struct Entry {
     pub(super) asked_at: UnixTime,
     /// Until then it is used although it is old: somebody has just tried.
     pub(super) settled_until: UnixTime,
+    /// Until then nobody asks it ahead: somebody has just tried.
+    pub(super) tried_until: UnixTime,
 }
 
 impl Entry {
@@ -35,6 +37,7 @@ impl Entry {
             answer,
             asked_at,
             settled_until: UnixTime(0),
+            tried_until: UnixTime(0),
         }
     }
 }
@@ -57,6 +60,16 @@ impl Cache {
     pub(super) fn find(&mut self, question: &Question, account_id: &str) -> Option<&mut Entry> {
         let entries = self.people.get_mut(account_id)?;
         entries.iter_mut().find(|entry| entry.question == *question)
+    }
+
+    pub(super) fn forget(&mut self, question: &Question, account_id: &str) {
+        let Some(entries) = self.people.get_mut(account_id) else {
+            return;
+        };
+        if let Some(at) = entries.iter().position(|entry| entry.question == *question) {
+            let weight = entries.remove(at).answer.weight();
+            self.bytes = self.bytes.saturating_sub(weight);
+        }
     }
 
     pub(super) fn keep(&mut self, account_id: &str, entry: Entry) {
@@ -121,6 +134,9 @@ mod tests {
             cache.keep(&format!("b{index}"), entry);
             assert!(cache.bytes <= MAX_BYTES && cache.people.len() <= MAX_PEOPLE.get());
         }
+        cache.forget(&Question::Role("w1".to_owned()), "a0");
+        cache.forget(&Question::Workspaces, "b9998");
+        assert!(cache.find(&Question::Workspaces, "b9998").is_none());
         let counted: usize = cache
             .people
             .iter()

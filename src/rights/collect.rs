@@ -49,8 +49,34 @@ impl Failure {
             // The budget knows when to come again.
             Self::Budget | Self::RateLimited(_) => ("unavailable".to_owned(), Seconds(0)),
             Self::Token => (format!("token:{session}"), Seconds(30)),
-            Self::TooMuch => ("unavailable".to_owned(), Seconds(60)),
+            // It took 50 calls to find out.
+            Self::TooMuch => ("unavailable".to_owned(), Seconds(3_600)),
+            Self::Unavailable(_) if self.is_about_this() => {
+                ("unavailable".to_owned(), Seconds(300))
+            }
             Self::Unavailable(_) => ("unavailable".to_owned(), Seconds(5)),
+        }
+    }
+
+    /// Whether Bitbucket answered, and would answer other questions: that a bot may not see a workspace
+    /// which somebody made up is no outage.
+    #[must_use]
+    pub fn is_about_this(&self) -> bool {
+        match self {
+            Self::Unavailable(InvalidAnswer::Denied(status)) => *status == 403,
+            Self::Unavailable(InvalidAnswer::NotFound) => true,
+            Self::Unavailable(
+                InvalidAnswer::LacksScope(_)
+                | InvalidAnswer::Malformed(_)
+                | InvalidAnswer::NoAnswer(_)
+                | InvalidAnswer::RateLimited(_)
+                | InvalidAnswer::Unavailable(_),
+            ) => false,
+            Self::Budget
+            | Self::LacksScope(_)
+            | Self::RateLimited(_)
+            | Self::Token
+            | Self::TooMuch => true,
         }
     }
 

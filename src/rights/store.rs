@@ -12,6 +12,9 @@ use crate::time::{Seconds, UnixTime};
 /// How long an old answer is used before a worker looks again whether it can be renewed.
 const SETTLED: Seconds = Seconds(10);
 
+/// After a worker has asked ahead, or could not, how long it waits before it looks again.
+const TRIED: Seconds = Seconds(10);
+
 /// How old answers may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
@@ -40,6 +43,8 @@ pub struct Known {
     pub asked_at: UnixTime,
     /// Whether it need not be asked anew now.
     pub is_settled: bool,
+    /// Whether nobody has just tried to ask it before it is too old.
+    pub may_ask_ahead: bool,
 }
 
 /// Whether a question can be asked now.
@@ -101,11 +106,7 @@ impl Rights {
         now: UnixTime,
         shared: &dyn SharedData,
     ) -> Option<Known> {
-        let account_id = if question.is_personal() {
-            account_id
-        } else {
-            ""
-        };
+        let account_id = about(question, account_id);
         let mut cache = self.cache.borrow_mut();
         if let Some(entry) = cache.find(question, account_id)
             && let Some(known) = self.known(entry, now).filter(|known| known.is_settled)
@@ -133,6 +134,7 @@ impl Rights {
             answer,
             asked_at,
             settled_until,
+            tried_until,
             ..
         } = entry;
         let is_fresh = now < asked_at.plus(self.terms.max_age);
@@ -140,6 +142,7 @@ impl Rights {
             answer: Rc::clone(answer),
             asked_at: *asked_at,
             is_settled: is_fresh || now < *settled_until,
+            may_ask_ahead: now >= *tried_until,
         })
     }
 
@@ -154,11 +157,7 @@ impl Rights {
         now: UnixTime,
         shared: &dyn SharedData,
     ) -> Asking {
-        let account_id = if question.is_personal() {
-            account_id
-        } else {
-            ""
-        };
+        let account_id = about(question, account_id);
         let Some(spot) = self.records.find(&question.key(account_id), now, shared) else {
             return Asking::Refused(Refused::Full);
         };
@@ -215,13 +214,32 @@ impl Rights {
 
     /// An old answer is used, since it cannot be renewed now: not every request tries again.
     pub fn settle(&self, question: &Question, account_id: &str, now: UnixTime) {
-        let account_id = if question.is_personal() {
-            account_id
-        } else {
-            ""
-        };
+        let account_id = about(question, account_id);
         if let Some(entry) = self.cache.borrow_mut().find(question, account_id) {
             entry.settled_until = now.plus(SETTLED);
         }
+    }
+
+    /// Somebody has just asked ahead, or could not: the next one waits a little.
+    pub fn tried(&self, question: &Question, account_id: &str, now: UnixTime) {
+        let account_id = about(question, account_id);
+        if let Some(entry) = self.cache.borrow_mut().find(question, account_id) {
+            entry.tried_until = now.plus(TRIED);
+        }
+    }
+
+    /// There is a newer answer in shared data: it is read the next time.
+    pub fn forget(&self, question: &Question, account_id: &str) {
+        let account_id = about(question, account_id);
+        self.cache.borrow_mut().forget(question, account_id);
+    }
+}
+
+/// Whom the answer is about.
+fn about<'a>(question: &Question, account_id: &'a str) -> &'a str {
+    if question.is_personal() {
+        account_id
+    } else {
+        ""
     }
 }

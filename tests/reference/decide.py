@@ -22,7 +22,7 @@ import json
 import re
 import sys
 
-UNRESERVED = re.compile(r"[A-Za-z0-9\-._~]")
+AS_IT_IS = re.compile(r"[A-Za-z0-9\-._~!$&'()+,=:@]")
 WORKSPACE = re.compile(r"[a-z0-9_-]{1,62}")
 REPOSITORY = re.compile(r"[a-z0-9._-]{1,62}")
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
@@ -55,8 +55,8 @@ class BadPath(Exception):
 
 
 def normalised(target):
-    """The one normalisation: path without query, unreserved characters decoded, hexadecimal digits in
-    upper case. Refuses what has two readings, apart from %2F and `;`."""
+    """The one normalisation: path without query, what may stand in a segment decoded, all else encoded
+    with hexadecimal digits in upper case. Refuses what has two readings, apart from %2F and `;`."""
     if any(not "!" <= c <= "~" for c in target) or "\\" in target or "#" in target:
         raise BadPath
     path = target.partition("?")[0]
@@ -69,14 +69,15 @@ def normalised(target):
     for found in re.finditer(r"%([0-9A-Fa-f]{2})|(.)", path):
         if found[2]:
             octets += found[2].encode()
-            text.append(found[2])
+            is_kept = found[2] in "/;" or AS_IT_IS.fullmatch(found[2])
+            text.append(found[2] if is_kept else f"%{ord(found[2]):02X}")
             continue
         octet = int(found[1], 16)
         octets.append(octet)
         character = chr(octet)
         if character in ".\\" or octet < 0x20 or octet == 0x7F:
             raise BadPath
-        text.append(character if UNRESERVED.fullmatch(character) else "%" + found[1].upper())
+        text.append(character if AS_IT_IS.fullmatch(character) else "%" + found[1].upper())
     try:
         octets.decode()
     except UnicodeDecodeError:

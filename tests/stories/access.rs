@@ -491,3 +491,60 @@ story!(
         }
     }
 );
+
+story!(
+    a_closed_folder_is_closed_however_its_name_is_written,
+    with(|config| rules(
+        config,
+        json!([
+            {"match": {"path": "/npm/@private/**"}, "allow": "nobody"},
+            {"match": {"path": "/npm/a+b:c/**"}, "allow": "nobody"},
+            {"match": {"path": "/npm/%7Bx%7D/**"}, "allow": "nobody"},
+        ])
+    )),
+    |world| {
+        let mut browser = signed_in(world, "ada");
+        for path in [
+            "/npm/@private/x",
+            "/npm/%40private/x",
+            "/npm/a+b:c/x",
+            "/npm/a%2bb%3Ac/x",
+            "/npm/%7Bx%7D/x",
+            "/npm/%7bx%7d/x",
+        ] {
+            assert_eq!(
+                verdict(&mut browser, path),
+                refused(403, "forbidden"),
+                "{path}"
+            );
+        }
+        assert_eq!(verdict(&mut browser, "/npm/%40public/x"), ok());
+    }
+);
+
+story!(
+    a_rule_on_trial_takes_no_lookup_away_from_the_one_that_decides,
+    with_clock(|config| rules(
+        config,
+        json!([
+            {"match": {"path": "/members/**"}, "allow": {"workspace": "acme"}, "shadow": true},
+            {"match": {"path": "/members/**"}, "allow": {"workspace": "acme"}},
+        ])
+    )),
+    |world| {
+        let path = "/2.0/user/workspaces/%7B77aa0000-1111-4222-8333-444455556666%7D/permission";
+        let mut browser = signed_in(world, "ada");
+        assert_eq!(verdict(&mut browser, "/members"), ok());
+        let calls = browser.world.bitbucket().count(path);
+        // In the last fifth of its time.
+        browser.world.advance(250);
+        assert_eq!(verdict(&mut browser, "/members"), ok());
+        for _ in 0..100 {
+            if browser.world.bitbucket().count(path) > calls {
+                break;
+            }
+            assert_eq!(verdict(&mut browser, "/members"), ok());
+        }
+        assert_eq!(browser.world.bitbucket().count(path), calls + 1);
+    }
+);

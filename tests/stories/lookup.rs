@@ -400,3 +400,54 @@ story!(
         assert_eq!(received.header("authorization"), None);
     }
 );
+
+story!(
+    a_workspace_that_the_bot_may_not_see_is_no_outage_for_others,
+    Setup {
+        example: "access.yaml",
+        config: |config| {
+            config["rights"] = json!({"bot": "reader"});
+            config["groups"] = json!({"developers": ["x"], "admins": ["x"]});
+        },
+        ..Setup::with_clock()
+    },
+    |world| {
+        let mut browser = signed_in(world, "grace");
+        let before = browser.world.bitbucket_calls();
+        for _ in 0..10 {
+            assert_eq!(
+                verdict(&mut browser, "/artifacts/beta-labs/lab/x"),
+                refused(503, "rights_unavailable")
+            );
+            browser.world.advance(6);
+        }
+        // The list of her workspaces, and one try.
+        assert_eq!(browser.world.bitbucket_calls(), before + 2);
+        let mut browser = signed_in(browser.world, "ada");
+        assert_eq!(verdict(&mut browser, "/artifacts/acme/widgets/x"), ok());
+    }
+);
+
+story!(
+    a_workspace_with_an_odd_slug_locks_nobody_out,
+    example(|_| {}),
+    |world| {
+        use bitgate_simulator::bitbucket::Role;
+        let ada = world.person("ada");
+        let slug = "0a0a0000-1111-4222-8333-444455556666";
+        let mut bitbucket = world.bitbucket();
+        bitbucket
+            .reuse_slug(slug, "{0a0a0000-1111-4222-8333-444455556667}")
+            .unwrap();
+        let directory = &mut bitbucket.settings.directory;
+        directory.set_role(slug, &ada, Some(Role::Member)).unwrap();
+        drop(bitbucket);
+        let mut browser = signed_in(world, "ada");
+        assert_eq!(verdict(&mut browser, "/artifacts/acme/widgets/x"), ok());
+        let odd = format!("/artifacts/{slug}/widgets/x");
+        assert_eq!(
+            verdict(&mut browser, &odd),
+            refused(403, "insufficient_permission")
+        );
+    }
+);
