@@ -139,9 +139,9 @@ Says what becomes of a request: the rule, its conditions, and the outcome.
 Usage: bitgate explain FILE [--as PERSON] [--in PLACE] [--json] METHOD URL
        bitgate explain FILE [--as PERSON] [--in PLACE] [--json] - < REQUESTS
 
-FILE is as for bitgate check; REQUESTS has METHOD and URL in each line. URL is an address, or a
-path of the site; it is taken as it is, so that what is wrong with it shows. The request is one of
-a program, without headers of its own.
+FILE is as for bitgate check; REQUESTS has METHOD and URL in each line. URL is an address, or a path
+of the site; it is taken as it is, so that what is wrong with it shows. The request is one of a
+program, without headers of its own.
 
 Options:
   --as PERSON   a file with what Bitbucket knows about somebody (docs/command.md); without it,

@@ -30,16 +30,14 @@ fn wasm_configs<'j>(root: &Node<'j>) -> Vec<Node<'j>> {
         .collect()
 }
 
-/// Whether a plugin calls itself so, or has a configuration of ours.
+/// Whether a plugin calls itself so, or has a configuration of ours. A `vm_id` may be somebody else's,
+/// too.
 pub(crate) fn is_bitgate(config: &Node<'_>) -> bool {
     let code = config.dig(&["vm_config", "code"]);
     let code = code.as_ref();
     let names = [
         config.text("name"),
         config.text("root_id"),
-        config
-            .dig(&["vm_config", "vm_id"])
-            .and_then(|node| node.as_str()),
         code.and_then(|code| code.dig(&["local", "filename"])?.as_str()),
         code.and_then(|code| code.dig(&["remote", "http_uri", "uri"])?.as_str()),
     ];

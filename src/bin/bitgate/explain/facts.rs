@@ -71,6 +71,11 @@ impl<'a> Described<'a> {
         }
     }
 
+    /// Whether a group is one of the configuration.
+    pub(super) fn lists_accounts(&self, group: &str) -> bool {
+        self.config.access.groups.members(group).is_some()
+    }
+
     fn by_slug(&self, slug: &str) -> Option<&'a Workspace> {
         self.person.workspaces.iter().find(|one| one.slug == slug)
     }

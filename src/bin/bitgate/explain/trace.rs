@@ -120,9 +120,10 @@ impl Trace<'_> {
                 let email = person.email.clone();
                 Some(email.unwrap_or_else(|| "no confirmed address".to_owned()))
             }
-            Condition::Group(_) => Some(match person.groups.is_empty() {
-                true => format!("{}, in no group of Bitbucket", person.account_id),
-                false => format!("{}, in {}", person.account_id, person.groups.join(", ")),
+            Condition::Group(name) => Some(match self.described.lists_accounts(name) {
+                true => person.account_id.clone(),
+                false if person.groups.is_empty() => "in no group".to_owned(),
+                false => format!("in {}", person.groups.join(", ")),
             }),
             Condition::Principal(_) => Some(person.principal.as_str().to_owned()),
             Condition::Scope(scopes) => {
