@@ -243,9 +243,8 @@ pub fn cases() -> Vec<Case> {
                 let problem = super::cfg::problems(|config| {
                     config["rules"][0]["match"]["path"] = json!(path)
                 });
-                // What is no wildcard here is a literal, and only a literal that can occur.
-                let literal = matches!(path, "/health|/admin" | "/[a-z]+");
-                assert_eq!(problem.is_empty(), literal, "{path}: {problem:?}");
+                // "|" and "[" are in no normalised path, so they are no literals either.
+                assert!(!problem.is_empty(), "{path}");
             }
         }),
         Case::both("PATH-36", |world| {
