@@ -77,9 +77,13 @@ pub(super) fn response(
             ),
         }
     }
-    let begins = cookies
+    let sets_session = cookies
         .iter()
         .any(|(name, _, age)| name == "__Host-bitgate" && *age > 0);
+    // Who waits in vain for Bitbucket does not become idle by it: a session that is there goes on.
+    let before = request.and_then(|request| session(world, request).cloned());
+    let goes_on = response.status == 503 && before.is_some();
+    let begins = sets_session && !goes_on;
     assert!(!begins || calls >= 2, "a session begins without Bitbucket");
     assert!(cookies.len() <= 44, "{} cookies", cookies.len());
     assert!(
@@ -100,10 +104,11 @@ pub(super) fn response(
             "{text}"
         );
     }
-    let latest = world.now.plus(LIFETIMES.max_age);
-    // A grant that was renewed on the way to a refusal comes with it.
-    let before = request.filter(|_| !begins);
-    let before = before.and_then(|request| session(world, request).cloned());
+    // What goes on ends with what was before, and a grant that was renewed on the way to a refusal
+    // comes with it.
+    let before = before.filter(|_| !begins);
+    let begun = world.now.plus(LIFETIMES.max_age);
+    let latest = before.as_ref().map_or(begun, |before| before.latest);
     world.keep(&cookies, before.as_ref(), latest);
     let is_login = all("location")
         .iter()
