@@ -138,7 +138,7 @@ impl Gate {
         who: Who<'_>,
         host: &mut Host<'_>,
     ) -> Priority {
-        let Some(asked_at) = need.asked_at else {
+        let Some(asked_at) = need.asked_at.filter(|_| need.question.is_personal()) else {
             return Priority::New;
         };
         let (truth, _, _) = self.evaluate(condition, asked, who, Old::Counts, host);
@@ -159,7 +159,11 @@ impl Gate {
         signed_in: &SignedIn,
         host: &mut Host<'_>,
     ) -> Option<Job> {
-        let priority = Priority::Refresh { overdue_percent: 0 };
+        // What is asked once for all spares many calls.
+        let priority = match need.question.is_personal() {
+            true => Priority::Refresh { overdue_percent: 0 },
+            false => Priority::New,
+        };
         let asked = self.ask(need, priority, signed_in, host);
         let account_id = &signed_in.session.identity.account_id;
         // Not every request that uses the answer looks into shared data from now on.

@@ -7,10 +7,11 @@ use std::rc::Rc;
 
 use crate::bitbucket::Scopes;
 use crate::gate::Gate;
+use crate::gate::workspace::{Found, Membership, Shown, is_named};
 use crate::host::Host;
 use crate::identity::{Identity, Principal};
 use crate::policy::{Denial, Facts, Name, Origin, Permission, Role, Truth};
-use crate::rights::{Answer, Pin, Question, Row};
+use crate::rights::{Answer, Known, Pin, Question, Row};
 use crate::session::SignedIn;
 use crate::time::UnixTime;
 
@@ -66,17 +67,9 @@ pub(super) struct SessionFacts<'a, 'h> {
     pub(super) aging: RefCell<Option<Need>>,
 }
 
-/// A workspace, as far as it concerns the person.
-enum Found {
-    /// This UUID.
-    Uuid(String),
-    /// None.
-    Not(Truth),
-}
-
 impl SessionFacts<'_, '_> {
     /// The answer to a question; `None` if it has to be asked.
-    fn answer(&self, question: Question) -> Option<Rc<Answer>> {
+    pub(super) fn answer(&self, question: Question) -> Option<Rc<Answer>> {
         let host = self.host.borrow();
         let account_id = &self.identity.account_id;
         let rights = &self.gate.rights;
@@ -89,10 +82,7 @@ impl SessionFacts<'_, '_> {
             return None;
         };
         if known.is_settled {
-            // The last fifth of its time.
-            let max_age = rights.terms().max_age;
-            let soon = known.asked_at.plus(max_age).minus(max_age.part(5));
-            if host.now >= soon && known.may_ask_ahead {
+            if self.is_aging(&known, host.now) {
                 self.aging.borrow_mut().get_or_insert(Need {
                     question,
                     asked_at: Some(known.asked_at),
@@ -110,127 +100,11 @@ impl SessionFacts<'_, '_> {
         }
     }
 
-    /// The UUID of a workspace, about which `question` is asked next. A slug must belong to the UUID that it
-    /// always had; a name from the path must be one of the person's workspaces, so that made-up names
-    /// cost no call each.
-    fn workspace(
-        &self,
-        name: &Name,
-        origin: Origin,
-        question: impl Fn(String) -> Question,
-    ) -> Found {
-        // Where the next answer says that the person is in it, their list need not be asked for.
-        if origin == Origin::Path
-            && let Some(uuid) = self.gate.pins.configured_workspace(name)
-        {
-            let question = question(uuid.to_owned());
-            let Some(answer) = self.answer(question.clone()) else {
-                return Found::Not(Truth::Unknown);
-            };
-            if self.are_in(name, &question, &answer) {
-                return Found::Uuid(uuid.to_owned());
-            }
-        }
-        match (name, origin) {
-            (Name::Uuid(uuid), Origin::Rule) => return Found::Uuid(uuid.clone()),
-            (Name::Slug(slug), Origin::Rule) => {
-                let host = self.host.borrow();
-                if let Some(uuid) = self.gate.pins.workspace(slug, host.shared) {
-                    return Found::Uuid(uuid);
-                }
-            }
-            (_, Origin::Path) => {}
-        }
-        let Some(answer) = self.answer(Question::Workspaces) else {
-            return Found::Not(Truth::Unknown);
-        };
-        let row = match name {
-            Name::Slug(slug) => answer.row(slug),
-            Name::Uuid(uuid) => answer.rows().iter().find(|row| row.value == *uuid),
-        };
-        let Some(row) = row else {
-            // It may have another slug now.
-            let known = match name {
-                Name::Slug(slug) => self.gate.pins.workspace(slug, self.host.borrow().shared),
-                Name::Uuid(_) => None,
-            };
-            let is_theirs = |uuid: String| answer.rows().iter().any(|row| row.value == uuid);
-            return Found::Not(match known.is_some_and(is_theirs) {
-                true => Truth::Void(Denial::Reused),
-                false => Truth::No(Denial::Workspace),
-            });
-        };
-        let pin = match name {
-            Name::Uuid(_) => Pin::Same,
-            Name::Slug(_) => {
-                let mut host = self.host.borrow_mut();
-                self.gate.pins.pin_workspace(row, host.shared)
-            }
-        };
-        match pin {
-            Pin::Same => Found::Uuid(row.value.clone()),
-            Pin::Other => Found::Not(Truth::Void(Denial::Reused)),
-            Pin::Full => Found::Not(Truth::Unknown),
-        }
-    }
-
-    /// Whether an answer about a workspace is about the one that the rule or the path names: a slug that
-    /// the workspace had before makes no sense any more.
-    fn is_named(name: &Name, slug: Option<&str>) -> bool {
-        match name {
-            Name::Slug(name) => slug == Some(name),
-            Name::Uuid(_) => true,
-        }
-    }
-
-    /// Whether an answer says that the person is something in the workspace of this name.
-    fn are_in(&self, name: &Name, question: &Question, answer: &Answer) -> bool {
-        let first = answer.rows().first();
-        let (row, slug) = match question {
-            Question::Directory(_) => (
-                answer.row(&self.identity.account_id),
-                answer.slug.as_deref(),
-            ),
-            Question::Role(_) => (first, first.map(|row| row.key.as_str())),
-            Question::Groups(_)
-            | Question::Projects(..)
-            | Question::Repositories(_)
-            | Question::Workspaces => (first, answer.slug.as_deref()),
-        };
-        row.is_some() && Self::is_named(name, slug)
-    }
-
-    /// What tells a person's role in a workspace.
-    fn about_role(&self, uuid: String) -> Question {
-        match self.gate.config.access.bot {
-            Some(_) => Question::Directory(uuid),
-            None => Question::Role(uuid),
-        }
-    }
-
-    /// Whether the person has at least `role` in a workspace.
-    fn role_in(&self, name: &Name, uuid: String, role: Role) -> Truth {
-        let is_bots = self.gate.config.access.bot.is_some();
-        let Some(answer) = self.answer(self.about_role(uuid)) else {
-            return Truth::Unknown;
-        };
-        let (row, slug) = match is_bots {
-            true => (
-                answer.row(&self.identity.account_id),
-                answer.slug.as_deref(),
-            ),
-            false => {
-                let row = answer.rows().first();
-                (row, row.map(|row| row.key.as_str()))
-            }
-        };
-        let Some(row) = row else {
-            return Truth::No(Denial::Workspace);
-        };
-        match Self::is_named(name, slug) {
-            true => Truth::of(row.role() >= Some(role), Denial::Workspace),
-            false => Truth::Void(Denial::Reused),
-        }
+    /// Whether an answer is in the last fifth of its time, and may be asked for ahead.
+    pub(super) fn is_aging(&self, known: &Known, now: UnixTime) -> bool {
+        let max_age = self.gate.rights.terms().max_age;
+        let soon = known.asked_at.plus(max_age).minus(max_age.part(5));
+        now >= soon && known.may_ask_ahead
     }
 
     /// Whether a repository's slug is known to belong to another one than `held`, which has it in this
@@ -287,9 +161,22 @@ impl Facts for SessionFacts<'_, '_> {
     }
 
     fn role(&self, workspace: &Name, origin: Origin, role: Role) -> Truth {
-        match self.workspace(workspace, origin, |uuid| self.about_role(uuid)) {
-            Found::Not(truth) => truth,
-            Found::Uuid(uuid) => self.role_in(workspace, uuid, role),
+        let shown = |uuid: &str| match self.member(uuid) {
+            Membership::Is(_, slug) => Shown::As(slug),
+            Membership::None => Shown::Not,
+            Membership::Unknown => Shown::Unknown,
+        };
+        let uuid = match self.workspace(workspace, origin, shown) {
+            Found::Uuid(uuid) => uuid,
+            Found::Not(truth) => return truth,
+        };
+        match self.member(&uuid) {
+            Membership::Is(theirs, slug) => match is_named(workspace, slug.as_deref()) {
+                true => Truth::of(theirs >= Some(role), Denial::Workspace),
+                false => Truth::Void(Denial::Reused),
+            },
+            Membership::None => Truth::No(Denial::Workspace),
+            Membership::Unknown => Truth::Unknown,
         }
     }
 
@@ -300,7 +187,8 @@ impl Facts for SessionFacts<'_, '_> {
         repository: &Name,
         permission: Permission,
     ) -> Truth {
-        let uuid = match self.workspace(workspace, origin, Question::Repositories) {
+        let shown = |uuid: &str| self.shown(Question::Repositories(uuid.to_owned()));
+        let uuid = match self.workspace(workspace, origin, shown) {
             Found::Uuid(uuid) => uuid,
             Found::Not(Truth::No(_)) => return Truth::No(Denial::Permission),
             Found::Not(truth) => return truth,
@@ -312,7 +200,7 @@ impl Facts for SessionFacts<'_, '_> {
             return Truth::No(Denial::Permission);
         }
         let workspace_slug = answer.slug.as_deref();
-        if !Self::is_named(workspace, workspace_slug) {
+        if !is_named(workspace, workspace_slug) {
             return Truth::Void(Denial::Reused);
         }
         let slug = match repository {
@@ -348,9 +236,8 @@ impl Facts for SessionFacts<'_, '_> {
         key: &str,
         permission: Permission,
     ) -> Truth {
-        let uuid = match self.workspace(workspace, origin, |uuid| {
-            Question::Projects(uuid, permission)
-        }) {
+        let shown = |uuid: &str| self.shown(Question::Projects(uuid.to_owned(), permission));
+        let uuid = match self.workspace(workspace, origin, shown) {
             Found::Uuid(uuid) => uuid,
             Found::Not(Truth::No(_)) => return Truth::No(Denial::Permission),
             Found::Not(truth) => return truth,
@@ -358,7 +245,7 @@ impl Facts for SessionFacts<'_, '_> {
         let Some(answer) = self.answer(Question::Projects(uuid, permission)) else {
             return Truth::Unknown;
         };
-        match answer.rows().is_empty() || Self::is_named(workspace, answer.slug.as_deref()) {
+        match answer.rows().is_empty() || is_named(workspace, answer.slug.as_deref()) {
             true => Truth::of(answer.row(key).is_some(), Denial::Permission),
             false => Truth::Void(Denial::Reused),
         }

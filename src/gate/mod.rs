@@ -24,6 +24,7 @@ mod status;
 mod step;
 mod waiting;
 mod whoami;
+mod workspace;
 
 pub use event::{Event, EventKind, Level, SessionCookie};
 pub use forward::{Audience, Forward, ResponsePlan};

@@ -42,8 +42,10 @@ impl Priority {
     fn percent(self) -> u64 {
         match self {
             Self::Refresh { overdue_percent } => {
-                let share = overdue_percent.min(100).saturating_mul(35);
-                share.checked_div(100).unwrap_or(0).saturating_add(50)
+                // The root of it, so that what there is is used early.
+                let root = overdue_percent.min(100).saturating_mul(100).isqrt();
+                let share = root.saturating_mul(35).checked_div(100);
+                share.unwrap_or(0).saturating_add(50)
             }
             Self::SignIn => 90,
             Self::New => 97,
@@ -307,8 +309,8 @@ mod tests {
         };
         let refresh = |overdue_percent| Priority::Refresh { overdue_percent };
         assert_eq!(until_refused(refresh(0)), 50);
-        assert_eq!(until_refused(refresh(60)), 21);
-        assert_eq!(until_refused(refresh(100)), 14);
+        assert_eq!(until_refused(refresh(60)), 26);
+        assert_eq!(until_refused(refresh(100)), 9);
         assert_eq!(until_refused(refresh(1_000)), 0);
         assert_eq!(until_refused(Priority::SignIn), 5);
         assert_eq!(until_refused(Priority::New), 7);

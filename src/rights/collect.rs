@@ -15,6 +15,9 @@ use crate::time::Seconds;
 /// The most pages of a list, of 100 rows each.
 const MAX_PAGES: u32 = 50;
 
+/// The same of the list of all members.
+const MAX_PAGES_OF_MEMBERS: u32 = 200;
+
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asker {
@@ -35,7 +38,7 @@ pub enum Failure {
     RateLimited(Option<Seconds>),
     /// Bitbucket does not accept the token.
     Token,
-    /// More than 50 pages, or more than can be shared.
+    /// More pages than are read, or more than can be shared.
     TooMuch,
     /// Bitbucket could not be asked, or gave an answer of another shape.
     Unavailable(InvalidAnswer),
@@ -98,7 +101,9 @@ impl fmt::Display for Failure {
             Self::LacksScope(names) => write!(f, "expected a token with {names}, but found less"),
             Self::RateLimited(_) => f.write_str("expected an answer, but found status 429"),
             Self::Token => f.write_str("expected a token that is accepted, but found status 401"),
-            Self::TooMuch => f.write_str("expected at most 50 pages and 1 MB, but found more"),
+            Self::TooMuch => {
+                f.write_str("expected at most 50 pages, 200 of members, and 1 MB, but found more")
+            }
             Self::Unavailable(answer) => answer.fmt(f),
         }
     }
@@ -175,9 +180,20 @@ impl Collected {
         };
         self.pages = self.pages.saturating_add(1);
         match next {
-            Some(_) if self.pages >= MAX_PAGES => Err(Failure::TooMuch),
+            Some(_) if self.pages >= self.max_pages() => Err(Failure::TooMuch),
             Some(next) => Ok(Some(next_call(api, token, &next))),
             None => Ok(None),
+        }
+    }
+
+    fn max_pages(&self) -> u32 {
+        match self.question {
+            Question::Directory(_) => MAX_PAGES_OF_MEMBERS,
+            Question::Groups(_)
+            | Question::Projects(..)
+            | Question::Repositories(_)
+            | Question::Role(_)
+            | Question::Workspaces => MAX_PAGES,
         }
     }
 

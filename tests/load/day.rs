@@ -623,7 +623,7 @@ impl Day {
     // What must hold.
 
     /// The questions that decide about a visit.
-    fn questions(&self, number: u64, visit: &Visit) -> Vec<String> {
+    fn questions(&self, number: u64, visit: &Visit) -> Vec<Vec<String>> {
         let account_id = &self.people[number as usize].account_id;
         self.plan.questions(account_id, visit.repository.is_some())
     }
@@ -651,8 +651,9 @@ impl Day {
         let now = self.seconds();
         let (max_age, grace) = (self.plan.max_age_seconds(), self.plan.grace_seconds());
         let (mut greatest, mut settled) = (0, 0);
-        for question in &questions {
-            let (before, last) = self.asked[question];
+        for any in &questions {
+            let mut asked = any.iter().filter_map(|question| self.asked.get(question));
+            let (before, last) = *asked.find(|(_, last)| now - last < grace).unwrap();
             // A worker uses what it has until that is too old, though another one has newer.
             let still_used = before.filter(|asked_at| now - asked_at < max_age);
             greatest = greatest.max(now - still_used.unwrap_or(last));
@@ -706,9 +707,9 @@ impl Day {
         }
         let (now, grace) = (self.seconds(), self.plan.grace_seconds());
         let questions = self.questions(stream.person, visit);
-        let is_known = questions.iter().all(|question| {
-            let asked = self.asked.get(question);
-            asked.is_some_and(|(_, last)| now - last < grace)
+        let is_known = questions.iter().all(|any| {
+            let mut asked = any.iter().filter_map(|question| self.asked.get(question));
+            asked.any(|(_, last)| now - last < grace)
         });
         assert!(!is_known, "person {} was known: {reason}", stream.person);
     }

@@ -25,6 +25,7 @@ mod report;
 #[path = "../support/mod.rs"]
 mod support;
 
+use crowd::MINUTE;
 use day::Day;
 use plan::{Naming, Plan, Sessions};
 use report::Report;
@@ -53,6 +54,20 @@ fn recommended(name: &'static str, people: u64) -> Plan {
 #[test]
 fn a_day_of_a_thousand_people() {
     let report = simulate(recommended("recommended", 1_000));
+    assert!(report.unavailable.is_empty(), "{:?}", report.unavailable);
+}
+
+/// The bot asks once for everybody who is a member, and for the repositories of each.
+#[test]
+fn a_day_of_five_thousand_people_with_a_bot() {
+    let plan = Plan {
+        has_member_pages: true,
+        bot: Some(10_000),
+        pause: 25 * MINUTE,
+        requests: 2,
+        ..recommended("with a bot", 5_000)
+    };
+    let report = simulate(plan);
     assert!(report.unavailable.is_empty(), "{:?}", report.unavailable);
 }
 

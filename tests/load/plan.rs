@@ -187,19 +187,17 @@ fn seconds(text: &str) -> u64 {
 }
 
 impl Plan {
-    /// The questions that decide about a page of a repository, or about one for all members.
-    pub fn questions(&self, account_id: &str, is_repository: bool) -> Vec<String> {
-        let mut questions = Vec::new();
-        if is_repository {
-            questions.push(format!("repositories\n{account_id}\n{ACME}\n"));
-            if self.naming == Naming::Captured {
-                questions.push(format!("workspaces\n{account_id}\n*\n"));
-            }
-        } else if self.bot.is_some() {
-            questions.push(format!("directory\n\n{ACME}\n"));
-        } else {
-            questions.push(format!("role\n{account_id}\n{ACME}\n"));
+    /// The questions that decide about a page of a repository, or about one for all members. Of those
+    /// in one list the first that has an answer decides.
+    pub fn questions(&self, account_id: &str, is_repository: bool) -> Vec<Vec<String>> {
+        let repositories = format!("repositories\n{account_id}\n{ACME}\n");
+        let workspaces = format!("workspaces\n{account_id}\n*\n");
+        let directory = format!("directory\n\n{ACME}\n");
+        let role = format!("role\n{account_id}\n{ACME}\n");
+        match (is_repository, self.naming) {
+            (true, Naming::Captured) => vec![vec![repositories], vec![workspaces]],
+            (true, Naming::CapturedAndPinned | Naming::Literal) => vec![vec![repositories]],
+            (false, _) => vec![vec![directory, role]],
         }
-        questions
     }
 }

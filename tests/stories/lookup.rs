@@ -191,6 +191,125 @@ story!(
     }
 );
 
+fn with_bot_for_all(config: &mut Value) {
+    config["rights"] = json!({"bot": "reader"});
+    config["bots"]["reader"]["api_budget"] = json!(1_000);
+    config["groups"] = json!({"unused": ["x"]});
+    config["rules"] = json!([
+        {"match": {"path": "/members/**"}, "allow": {"workspace": "acme"}},
+        {"match": {"path": "/**"}, "allow": "signed_in"},
+    ]);
+}
+
+story!(
+    who_is_not_in_the_list_of_all_members_is_asked_about_alone,
+    Setup {
+        example: "access.yaml",
+        config: with_bot_for_all,
+        ..Setup::with_clock()
+    },
+    |world| {
+        // Somebody left while the list was read, page by page: another one fell between two pages.
+        let list = format!("/2.0/workspaces/{ACME}/permissions");
+        let ada = world.person("ada");
+        let row = json!({
+            "permission": "owner",
+            "user": {"account_id": ada},
+            "workspace": {"slug": "acme"},
+        });
+        world.bitbucket().fail_next(Fault {
+            path: list.clone(),
+            times: 1,
+            response: FaultResponse::Raw {
+                status: 200,
+                headers: vec![("content-type", "application/json".to_owned())],
+                body: json!({"values": [row]}).to_string().into_bytes(),
+            },
+        });
+        let own = format!("/2.0/user/workspaces/{ACME}/permission");
+        let mut browser = signed_in(world, "ada");
+        assert_eq!(verdict(&mut browser, "/members"), ok());
+        let mut browser = signed_in(browser.world, "grace");
+        for _ in 0..3 {
+            assert_eq!(verdict(&mut browser, "/members"), ok());
+        }
+        let mut browser = signed_in(browser.world, "linus");
+        for _ in 0..3 {
+            assert_eq!(
+                verdict(&mut browser, "/members"),
+                refused(403, "not_a_member")
+            );
+        }
+        let bitbucket = browser.world.bitbucket();
+        assert_eq!(bitbucket.count(&list), 1);
+        assert!(bitbucket.count(&own) <= 3, "once for each");
+    }
+);
+
+story!(
+    nobody_waits_for_the_list_of_all_members,
+    Setup {
+        example: "access.yaml",
+        config: with_bot_for_all,
+        ..Setup::with_clock()
+    },
+    |world| {
+        let list = format!("/2.0/workspaces/{ACME}/permissions");
+        world.bitbucket().fail_next(Fault {
+            path: list.clone(),
+            times: 1_000,
+            response: FaultResponse::Status(403),
+        });
+        let mut browser = signed_in(world, "grace");
+        assert_eq!(verdict(&mut browser, "/members"), ok());
+        let mut browser = signed_in(browser.world, "linus");
+        assert_eq!(
+            verdict(&mut browser, "/members"),
+            refused(403, "not_a_member")
+        );
+    }
+);
+
+story!(
+    six_thousand_members_are_read,
+    Setup {
+        example: "access.yaml",
+        config: with_bot_for_all,
+        bitbucket: |settings| {
+            use bitgate_simulator::bitbucket::Role;
+            for number in 0..6_000 {
+                let account_id = format!("557058:{number:08}-0000-4000-8000-000000000000");
+                let directory = &mut settings.directory;
+                directory
+                    .set_role("acme", &account_id, Some(Role::Member))
+                    .unwrap();
+            }
+        },
+        ..Setup::with_clock()
+    },
+    |world| {
+        let list = format!("/2.0/workspaces/{ACME}/permissions");
+        let own = format!("/2.0/user/workspaces/{ACME}/permission");
+        let mut browser = signed_in(world, "ada");
+        assert_eq!(verdict(&mut browser, "/members"), ok());
+        let pages = |browser: &Browser<'_>| browser.world.bitbucket().count(&list);
+        for _ in 0..600 {
+            if pages(&browser) == 61 {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        assert_eq!(pages(&browser), 61);
+        let asked = browser.world.bitbucket().count(&own);
+        let mut browser = signed_in(browser.world, "grace");
+        // The last page is there before it is known.
+        for _ in 0..20 {
+            assert_eq!(verdict(&mut browser, "/members"), ok());
+        }
+        assert!(browser.world.bitbucket().count(&own) <= asked + 1);
+    }
+);
+
 story!(
     lists_are_read_to_their_end,
     Setup {
