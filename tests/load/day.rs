@@ -702,7 +702,9 @@ impl Day {
         let (Target::Page(visit) | Target::Part(visit)) = &stream.target else {
             return;
         };
-        if reason == "renewal_unavailable" {
+        // Of who was removed the list of workspaces is asked for as well, in which they may have another one.
+        let was_removed = self.people[stream.person as usize].removed_at.is_some();
+        if reason == "renewal_unavailable" || was_removed {
             return;
         }
         let (now, grace) = (self.seconds(), self.plan.grace_seconds());

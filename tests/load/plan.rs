@@ -33,6 +33,8 @@ pub enum Sessions {
 pub struct Plan {
     pub name: &'static str,
     pub people: u64,
+    /// Calls to the API that Bitbucket allows the consumer in an hour.
+    pub limit: u64,
     pub sessions: Sessions,
     pub naming: Naming,
     /// Whether the site asks for e-mail addresses at sign-in.
@@ -61,6 +63,7 @@ impl Plan {
         Self {
             name,
             people,
+            limit: 1_000,
             sessions: Sessions::Daily,
             naming: Naming::Captured,
             has_email: true,
@@ -91,7 +94,7 @@ impl Plan {
             scopes.push("email");
         }
         config["bitbucket"]["scopes"] = json!(scopes);
-        config["bitbucket"]["api_budget"] = 1_000.into();
+        config["bitbucket"]["api_budget"] = self.limit.into();
         let session = &mut config["session"];
         (session["max_age"], session["idle_timeout"]) = match self.sessions {
             Sessions::Daily => ("12h".into(), "1h".into()),
@@ -125,7 +128,7 @@ impl Plan {
 
     pub fn settings(&self) -> Settings {
         let mut settings = Settings {
-            api_limit: Some(1_000),
+            api_limit: Some(self.limit),
             token_length: Some(60),
             ..Settings::default()
         };
@@ -146,6 +149,7 @@ impl Plan {
         let number = |name: &str| changes[name].as_u64();
         let flag = |name: &str| changes[name].as_bool();
         self.people = number("people").unwrap_or(self.people);
+        self.limit = number("limit").unwrap_or(self.limit);
         self.max_age = text("max_age").unwrap_or(self.max_age);
         self.grace = text("grace").unwrap_or(self.grace);
         self.bot = number("bot").or(self.bot);
