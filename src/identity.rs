@@ -17,6 +17,25 @@ pub struct Identity {
     pub nickname: Option<String>,
 }
 
+/// A step of a pipeline, as its token says. UUIDs have their braces and are in lower case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PipelineStep {
+    /// The UUID of the workspace.
+    pub workspace: String,
+    /// The workspace's slug, as the configuration has it.
+    pub workspace_slug: String,
+    /// The UUID of the repository.
+    pub repository: String,
+    /// The UUID of the pipeline's run.
+    pub pipeline: Option<String>,
+    /// The UUID of the step.
+    pub step: Option<String>,
+    /// The UUID of the environment that it deploys to, if it does.
+    pub deployment_environment: Option<String>,
+    /// The branch, if it runs for one. Whoever may push chooses it.
+    pub branch: Option<String>,
+}
+
 /// The kind of whoever acts. Rules, headers and logs speak of principals only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Principal {

@@ -2,15 +2,22 @@
 //! the RFCs.
 
 mod answer;
+mod credential;
 mod scope;
 mod token;
 mod user;
+mod visible;
 mod workspace;
 
 pub use answer::{InvalidAnswer, is_account_id};
+pub use credential::Credential;
 pub use scope::Scopes;
-pub use token::{AUTHORIZE_PATH, Granted, git_authorization, token_call};
-pub use user::{Account, emails_call, read_emails, read_user, user_call};
+pub use token::{AUTHORIZE_PATH, Granted, token_call};
+pub use user::{Account, emails_call, read_emails, read_owner, read_user, user_call};
+pub use visible::{
+    VisibleRow, read_repository, read_visible, read_workspace, repository_call, visible_call,
+    workspace_call,
+};
 pub use workspace::{
     Member, Page, ProjectRow, RepositoryRow, Workspace, directory_call, groups_call, is_group,
     membership_call, next_call, persons_repositories_call, projects_call, read_directory,
@@ -19,7 +26,6 @@ pub use workspace::{
 };
 
 use crate::http::{Call, HeaderValue};
-use crate::oauth::{AccessToken, bearer_authorization};
 use crate::time::Seconds;
 
 /// One of Bitbucket's two hosts, as the configuration says how to reach it.
@@ -61,12 +67,12 @@ impl Endpoint {
         }
     }
 
-    /// A question to the API. The token goes into the header and nowhere else: since May 2026
+    /// A question to the API. The credential goes into the header and nowhere else: since May 2026
     /// Bitbucket refuses it in a query or a body.
-    fn api_call(&self, path: &str, token: &AccessToken) -> Call {
+    fn api_call(&self, path: &str, credential: &Credential) -> Call {
         let mut call = self.call("GET", path);
         // A token that is no header value was refused when it was read.
-        if let Some(value) = bearer_authorization(token) {
+        if let Some(value) = credential.authorization() {
             call.headers.push(("authorization", value));
         }
         call

@@ -1,14 +1,9 @@
 //! Bitbucket's token endpoint, and how its answers differ from RFC 6749.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-
 use crate::bitbucket::{Endpoint, Scopes};
 use crate::http::{Call, HeaderValue, Reply};
 use crate::json::Json;
-use crate::oauth::{
-    AccessToken, ClientCredentials, InvalidTokenResponse, TokenRequest, TokenResponse,
-};
+use crate::oauth::{ClientCredentials, InvalidTokenResponse, TokenRequest, TokenResponse};
 use crate::session::{Grant, USUAL_LIFETIME};
 use crate::time::UnixTime;
 
@@ -28,14 +23,6 @@ pub fn token_call(web: &Endpoint, client: &ClientCredentials, request: &TokenReq
     call.headers.push(("content-type", form));
     call.body = request.form().into_bytes();
     call
-}
-
-/// `Authorization: Basic` for `token` as git sends it to Bitbucket, which knows by the user's name
-/// `x-token-auth` that the password is a token; `None` if that is no header value.
-#[must_use]
-pub fn git_authorization(token: &AccessToken) -> Option<HeaderValue> {
-    let pair = format!("x-token-auth:{}", token.expose());
-    HeaderValue::try_from(format!("Basic {}", STANDARD.encode(pair))).ok()
 }
 
 /// Tokens, and what they are good for.

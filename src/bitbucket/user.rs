@@ -1,23 +1,22 @@
 //! Who a token belongs to: `/2.0/user` and `/2.0/user/emails`.
 
 use crate::bitbucket::answer::{document, is_account_id};
-use crate::bitbucket::{Endpoint, InvalidAnswer};
+use crate::bitbucket::{Credential, Endpoint, InvalidAnswer};
 use crate::http::{Call, Reply};
-use crate::identity::Identity;
+use crate::identity::{Identity, Principal};
 use crate::json::Json;
-use crate::oauth::AccessToken;
 
 /// Asks who the token belongs to. Needs the scope `account`.
 #[must_use]
-pub fn user_call(api: &Endpoint, token: &AccessToken) -> Call {
-    api.api_call("/2.0/user", token)
+pub fn user_call(api: &Endpoint, credential: &Credential) -> Call {
+    api.api_call("/2.0/user", credential)
 }
 
 /// Asks for their e-mail addresses. Needs the scope `email`. One page is enough: it holds up to
 /// 100, and only one of a person's addresses is primary.
 #[must_use]
-pub fn emails_call(api: &Endpoint, token: &AccessToken) -> Call {
-    api.api_call("/2.0/user/emails?pagelen=100", token)
+pub fn emails_call(api: &Endpoint, credential: &Credential) -> Call {
+    api.api_call("/2.0/user/emails?pagelen=100", credential)
 }
 
 /// What `/2.0/user` said.
@@ -41,17 +40,32 @@ impl Account {
     }
 }
 
-/// Reads the answer to [`user_call`].
+/// Reads the answer to [`user_call`] about somebody who signs in.
 ///
 /// # Errors
 /// [`InvalidAnswer`]. An account that is not an active person's is [`InvalidAnswer::Denied`]: a
 /// bot cannot sign in.
 pub fn read_user(reply: Reply) -> Result<Account, InvalidAnswer> {
+    match read_owner(reply)? {
+        (Principal::Person, account) => Ok(account),
+        (Principal::Bot | Principal::Pipeline, _) => Err(InvalidAnswer::Denied(200)),
+    }
+}
+
+/// Reads the answer to [`user_call`] about whoever owns a token: a person, or a consumer's own
+/// account, which is a bot.
+///
+/// # Errors
+/// [`InvalidAnswer`]. An account that is not active is [`InvalidAnswer::Denied`].
+pub fn read_owner(reply: Reply) -> Result<(Principal, Account), InvalidAnswer> {
     let document = document(reply)?;
     let text = |name| document.member(name).and_then(Json::as_str);
-    let is_person = text("type").ok_or(InvalidAnswer::Malformed("type"))? == "user";
-    let is_active = matches!(text("account_status"), None | Some("active"));
-    if !is_person || !is_active {
+    let principal = match text("type").ok_or(InvalidAnswer::Malformed("type"))? {
+        "user" => Principal::Person,
+        "app_user" => Principal::Bot,
+        _ => return Err(InvalidAnswer::Denied(200)),
+    };
+    if !matches!(text("account_status"), None | Some("active")) {
         return Err(InvalidAnswer::Denied(200));
     }
     let account_id = text("account_id").filter(|id| is_account_id(id));
@@ -60,10 +74,11 @@ pub fn read_user(reply: Reply) -> Result<Account, InvalidAnswer> {
         .to_owned();
     let nickname = text("nickname").or_else(|| text("display_name"));
     let nickname = nickname.map(|name| name.chars().filter(|c| !c.is_control()).take(64).collect());
-    Ok(Account {
+    let account = Account {
         account_id,
         nickname,
-    })
+    };
+    Ok((principal, account))
 }
 
 /// Reads the answer to [`emails_call`]: the primary address, if it is confirmed. An address that

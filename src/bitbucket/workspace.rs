@@ -4,10 +4,9 @@
 //! on the configured host only. `fields` makes an answer small; one that ignores it is read as well.
 
 use crate::bitbucket::answer::document;
-use crate::bitbucket::{Endpoint, InvalidAnswer, is_account_id};
+use crate::bitbucket::{Credential, Endpoint, InvalidAnswer, is_account_id};
 use crate::http::{Call, Reply, RequestTarget};
 use crate::json::Json;
-use crate::oauth::AccessToken;
 use crate::policy::{Name, Permission, Role, is_project_key};
 
 /// A part of a list.
@@ -65,18 +64,21 @@ pub struct ProjectRow {
 
 /// The workspaces of the token's person.
 #[must_use]
-pub fn workspaces_call(api: &Endpoint, token: &AccessToken) -> Call {
+pub fn workspaces_call(api: &Endpoint, credential: &Credential) -> Call {
     let fields = "fields=next,values.workspace.slug,values.workspace.uuid";
-    api.api_call(&format!("/2.0/user/workspaces?pagelen=100&{fields}"), token)
+    api.api_call(
+        &format!("/2.0/user/workspaces?pagelen=100&{fields}"),
+        credential,
+    )
 }
 
 /// The role of the token's person in a workspace: one call, no list. Who has none gets 403 or 404.
 #[must_use]
-pub fn membership_call(api: &Endpoint, token: &AccessToken, workspace: &str) -> Call {
+pub fn membership_call(api: &Endpoint, credential: &Credential, workspace: &str) -> Call {
     let workspace = encoded(workspace);
     api.api_call(
         &format!("/2.0/user/workspaces/{workspace}/permission"),
-        token,
+        credential,
     )
 }
 
@@ -86,45 +88,53 @@ const REPOSITORY_FIELDS: &str =
 /// What the token's person may do with the repositories of a workspace, as far as it was granted:
 /// public ones without a grant are not listed.
 #[must_use]
-pub fn repositories_call(api: &Endpoint, token: &AccessToken, workspace: &str) -> Call {
+pub fn repositories_call(api: &Endpoint, credential: &Credential, workspace: &str) -> Call {
     let workspace = encoded(workspace);
     let path = format!("/2.0/user/workspaces/{workspace}/permissions/repositories");
-    api.api_call(&format!("{path}?pagelen=100&{REPOSITORY_FIELDS}"), token)
+    api.api_call(
+        &format!("{path}?pagelen=100&{REPOSITORY_FIELDS}"),
+        credential,
+    )
 }
 
 /// The repositories of a workspace in which the token's person has a permission, for their projects.
 #[must_use]
 pub fn projects_call(
     api: &Endpoint,
-    token: &AccessToken,
+    credential: &Credential,
     workspace: &str,
     permission: Permission,
 ) -> Call {
+    let fields = "fields=next,values.full_name,values.project.key";
+    let path = listing(workspace, permission);
+    api.api_call(&format!("{path}&{fields}"), credential)
+}
+
+/// The repositories of a workspace in which the credential has a permission.
+pub(super) fn listing(workspace: &str, permission: Permission) -> String {
     let workspace = encoded(workspace);
     let role = match permission {
         Permission::Read => "member",
         Permission::Write => "contributor",
         Permission::Admin => "admin",
     };
-    let fields = "fields=next,values.full_name,values.project.key";
-    let path = format!("/2.0/repositories/{workspace}?role={role}&pagelen=100&{fields}");
-    api.api_call(&path, token)
+    format!("/2.0/repositories/{workspace}?role={role}&pagelen=100")
 }
 
 /// Everybody's role in a workspace, for an administrator's token.
 #[must_use]
-pub fn directory_call(api: &Endpoint, token: &AccessToken, workspace: &str) -> Call {
+pub fn directory_call(api: &Endpoint, credential: &Credential, workspace: &str) -> Call {
     let workspace = encoded(workspace);
     let fields = "fields=next,values.permission,values.user.account_id,values.workspace.slug";
     let path = format!("/2.0/workspaces/{workspace}/permissions?pagelen=100&{fields}");
-    api.api_call(&path, token)
+    api.api_call(&path, credential)
 }
 
 /// What somebody may do with the repositories of a workspace, for an administrator's token.
 #[must_use]
 pub fn persons_repositories_call(
     api: &Endpoint,
-    token: &AccessToken,
+    credential: &Credential,
     workspace: &str,
     account_id: &str,
 ) -> Call {
@@ -133,23 +143,26 @@ pub fn persons_repositories_call(
     let question: String = form_urlencoded::byte_serialize(question.as_bytes()).collect();
     let path = format!("/2.0/workspaces/{workspace}/permissions/repositories");
     let fields = format!("{REPOSITORY_FIELDS},values.user.account_id");
-    api.api_call(&format!("{path}?q={question}&pagelen=100&{fields}"), token)
+    api.api_call(
+        &format!("{path}?q={question}&pagelen=100&{fields}"),
+        credential,
+    )
 }
 
 /// The groups of a workspace with their members, for an administrator's token. Not paged.
 #[must_use]
-pub fn groups_call(api: &Endpoint, token: &AccessToken, workspace: &str) -> Call {
-    api.api_call(&format!("/1.0/groups/{}", encoded(workspace)), token)
+pub fn groups_call(api: &Endpoint, credential: &Credential, workspace: &str) -> Call {
+    api.api_call(&format!("/1.0/groups/{}", encoded(workspace)), credential)
 }
 
 /// The page behind one that was read, by [`Page::next`].
 #[must_use]
-pub fn next_call(api: &Endpoint, token: &AccessToken, next: &str) -> Call {
-    api.api_call(next, token)
+pub fn next_call(api: &Endpoint, credential: &Credential, next: &str) -> Call {
+    api.api_call(next, credential)
 }
 
 /// RFC 3986 does not allow braces in a path.
-fn encoded(name: &str) -> String {
+pub(super) fn encoded(name: &str) -> String {
     name.replace('{', "%7B").replace('}', "%7D")
 }
 
@@ -292,7 +305,7 @@ pub fn is_group(text: &str) -> bool {
 
 /// Reads a page. `row` gives `None` for one that is malformed, and `Some(None)` for one that says
 /// nothing.
-fn page<T>(
+pub(super) fn page<T>(
     reply: Reply,
     api: &Endpoint,
     row: impl Fn(&Json) -> Option<Option<T>>,
@@ -322,11 +335,11 @@ fn on_host(next: &str, api: &Endpoint) -> Option<String> {
     target.path().starts_with("/2.0/").then(|| path.to_owned())
 }
 
-fn text<'j>(row: &'j Json, name: &str) -> Option<&'j str> {
+pub(super) fn text<'j>(row: &'j Json, name: &str) -> Option<&'j str> {
     row.member(name).and_then(Json::as_str)
 }
 
-fn uuid(row: &Json) -> Option<String> {
+pub(super) fn uuid(row: &Json) -> Option<String> {
     match Name::workspace(text(row, "uuid")?) {
         Ok(Name::Uuid(uuid)) => Some(uuid),
         Ok(Name::Slug(_)) | Err(_) => None,

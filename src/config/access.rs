@@ -234,6 +234,8 @@ fn literal_workspace(condition: &Condition) -> Option<&str> {
         Condition::Workspace { workspace, .. }
         | Condition::Repository { workspace, .. }
         | Condition::Project { workspace, .. } => workspace,
+        // The issuer's slug has its UUID beside it.
+        Condition::Pipeline(_) | Condition::Issuer { .. } => return None,
         Condition::Account(_)
         | Condition::AllOf(_)
         | Condition::AnyOf(_)

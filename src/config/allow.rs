@@ -18,7 +18,7 @@ const WORDS: [(&str, Allow); 3] = [
 ];
 
 /// Each condition's key, and the key that may stand beside it.
-const CONDITIONS: [(&str, Option<&str>); 11] = [
+const CONDITIONS: [(&str, Option<&str>); 13] = [
     ("workspace", Some("role")),
     ("repository", Some("permission")),
     ("project", Some("permission")),
@@ -27,6 +27,8 @@ const CONDITIONS: [(&str, Option<&str>); 11] = [
     ("scope", None),
     ("group", None),
     ("principal", None),
+    ("pipeline", None),
+    ("issuer", Some("subject")),
     ("all_of", None),
     ("any_of", None),
     ("not", None),
@@ -124,6 +126,8 @@ impl Reader<'_> {
             "scope" => self.scope_names(&value).map(Condition::Scope),
             "group" => self.group_name(&value).map(Condition::Group),
             "principal" => self.word(&value, &PRINCIPALS).map(Condition::Principal),
+            "pipeline" => self.pipeline(&value, paths).map(Condition::Pipeline),
+            "issuer" => self.issuer_condition(&section, &value),
             "all_of" => self.conditions(&value, paths, depth).map(Condition::AllOf),
             "any_of" => self.conditions(&value, paths, depth).map(Condition::AnyOf),
             // `one_condition` gives no other name than "not".
@@ -197,7 +201,7 @@ impl Reader<'_> {
         pair
     }
 
-    fn part(
+    pub(super) fn part(
         &self,
         node: &Node<'_>,
         paths: Option<&[PathTemplate]>,
@@ -298,7 +302,7 @@ impl Reader<'_> {
         Some(text.to_owned())
     }
 
-    fn checked_texts(
+    pub(super) fn checked_texts(
         &self,
         node: &Node<'_>,
         is_good: impl Fn(&str) -> bool,

@@ -94,9 +94,14 @@ impl Reader<'_> {
 
     /// `api_budget` of a credential: calls to the API an hour.
     pub(super) fn api_budget(&self, section: &Node<'_>) -> Option<u32> {
-        match section.member("api_budget") {
+        self.budget(section, "api_budget", API_BUDGET)
+    }
+
+    /// A number of calls an hour.
+    pub(super) fn budget(&self, section: &Node<'_>, name: &str, default: u32) -> Option<u32> {
+        match section.member(name) {
             Some(node) => self.integer(&node, 1, MOST_API_BUDGET),
-            None => Some(API_BUDGET),
+            None => Some(default),
         }
     }
 

@@ -4,11 +4,13 @@
 mod access;
 mod allow;
 mod bitbucket;
+mod callers;
 mod consumers;
 mod groups;
 mod headers;
 mod identity_token;
 mod origin;
+mod pipeline;
 mod reader;
 mod rules;
 mod session;
@@ -16,6 +18,7 @@ mod structure;
 mod text;
 
 pub use access::{Access, Bot};
+pub use callers::Callers;
 pub use consumers::Consumer;
 pub use groups::{GroupSource, Groups};
 pub use headers::{Fact, IdentityHeaders};
@@ -49,6 +52,8 @@ pub struct Config {
     pub revocations: Revocations,
     /// What rules need to know, and where from.
     pub access: Access,
+    /// Which of Bitbucket's own tokens are taken from callers.
+    pub callers: Option<Callers>,
     /// Who may do what.
     pub policy: Policy,
     /// What an operator should know although it is allowed.
@@ -132,6 +137,7 @@ impl Reader<'_> {
             "workspaces",
             "repositories",
             "groups",
+            "callers",
             "rules",
         ];
         let root = self.root(json, &known)?;
@@ -171,6 +177,10 @@ impl Reader<'_> {
             None => Some(Revocations::default()),
         };
         let access = self.access(&root, is_loopback);
+        let callers = match root.member("callers") {
+            Some(node) => self.callers(&node).map(Some),
+            None => Some(None),
+        };
         let rules = self
             .required(&root, "rules")
             .and_then(|node| self.rules(&node, is_loopback));
@@ -189,6 +199,7 @@ impl Reader<'_> {
             status_allow: status_allow?,
             revocations: revocations?,
             access: access?,
+            callers: callers?,
             policy: Policy::new(rules?),
             warnings: self.warnings(),
         })

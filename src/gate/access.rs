@@ -1,4 +1,4 @@
-//! Whether somebody with a session may do what they ask for.
+//! Whether somebody may do what they ask for.
 //!
 //! The condition is evaluated with what is known. What decides and is not known, or too old, is
 //! asked, one question at a time; what cannot be asked is used as it is within `grace`.
@@ -6,24 +6,22 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use crate::gate::facts::{Need, Old, SessionFacts, TokenScopes};
+use crate::gate::actor::Actor;
+use crate::gate::facts::{ActorFacts, Need, Old};
 use crate::gate::job::Job;
 use crate::gate::lookup::Asked;
 use crate::gate::{Gate, Reason};
 use crate::host::Host;
 use crate::http::Request;
+use crate::identity::Principal;
 use crate::policy::{self, Allow, Condition, Denial, Rule, Truth};
 use crate::rights::{Priority, Question};
-use crate::session::SignedIn;
 
 /// No condition has so many questions that this is not enough; it ends a loop that would be a defect.
 const MAX_ROUNDS: usize = 64;
 
 /// How many times faster an answer that denies grows old, where calls are short.
 const DENIED: u64 = 3;
-
-/// Somebody with a session whose main token works, and what the token may that the rule is about.
-pub(super) type Who<'a> = (&'a SignedIn, TokenScopes<'a>);
 
 /// Whether a request that waited may wait on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,25 +39,28 @@ pub(super) enum Decision {
     Denied(Reason),
     /// It waits for the answer to this question, after this job was begun.
     Later(Option<Job>, String),
-    /// The session is over: Bitbucket does not accept its token any more.
+    /// The session or the credential is over: Bitbucket does not accept its token any more.
     Over,
     /// Nobody can say.
     Unavailable(Reason),
 }
 
 impl Gate {
-    /// Decides about a request of somebody with a session.
+    /// Decides about a request of somebody.
     pub(super) fn decide(
         self: &Rc<Self>,
         rule: &Rule,
         request: &Request,
-        who: Who<'_>,
+        actor: Actor<'_>,
         patience: Patience,
         host: &mut Host<'_>,
     ) -> Decision {
-        let (signed_in, _) = who;
         let condition = match &rule.allow {
-            Allow::Public | Allow::SignedIn => return Decision::Allowed(None),
+            Allow::Public => return Decision::Allowed(None),
+            Allow::SignedIn if actor.principal() == Principal::Person => {
+                return Decision::Allowed(None);
+            }
+            Allow::SignedIn => return Decision::Denied(Reason::WrongPrincipal),
             Allow::Nobody => return Decision::Denied(Reason::Forbidden),
             Allow::When(condition) => condition,
         };
@@ -69,7 +70,7 @@ impl Gate {
         let mut unavailable = None;
         let mut given_up: Vec<Question> = Vec::new();
         for _ in 0..MAX_ROUNDS {
-            let seen = self.evaluate(condition, asked, who, Old::IsUnknown, host);
+            let seen = self.evaluate(condition, asked, actor, Old::IsUnknown, host);
             let (truth, needs, aging) = seen;
             match truth {
                 Truth::Yes => return Decision::Allowed(aging),
@@ -82,23 +83,24 @@ impl Gate {
             let Some(need) = needs.into_iter().find(is_open) else {
                 return Decision::Unavailable(unavailable.unwrap_or(Reason::RightsUnavailable));
             };
-            let priority = self.priority(&need, condition, asked, who, host);
-            let account_id = &signed_in.session.identity.account_id;
+            let priority = self.priority(&need, condition, asked, actor, host);
+            let about = actor.about();
             let asked_now = match patience {
-                Patience::Left => self.ask(&need, priority, signed_in, host),
+                Patience::Left => self.ask(&need, priority, actor, host),
                 Patience::Over => Asked::Refused(Reason::RightsUnavailable),
             };
             let refused = match asked_now {
                 Asked::Answered => continue,
                 Asked::Token => return Decision::Over,
+                Asked::LacksScope => Reason::RightsUnavailable,
                 Asked::Job(job) => {
-                    return Decision::Later(Some(job), need.question.key(account_id));
+                    return Decision::Later(Some(job), need.question.key(about));
                 }
-                Asked::Leased => return Decision::Later(None, need.question.key(account_id)),
+                Asked::Leased => return Decision::Later(None, need.question.key(about)),
                 Asked::Refused(reason) => reason,
             };
             match need.asked_at {
-                Some(_) => self.rights.settle(&need.question, account_id, host.now),
+                Some(_) => self.rights.settle(&need.question, about, host.now),
                 None => given_up.push(need.question),
             }
             unavailable.get_or_insert(refused);
@@ -110,15 +112,13 @@ impl Gate {
         &self,
         condition: &Condition,
         asked: policy::Asked<'_>,
-        who: Who<'_>,
+        actor: Actor<'_>,
         old: Old,
         host: &mut Host<'_>,
     ) -> (Truth, Vec<Need>, Option<Need>) {
-        let (signed_in, scopes) = who;
-        let facts = SessionFacts {
+        let facts = ActorFacts {
             gate: self,
-            identity: &signed_in.session.identity,
-            scopes,
+            actor,
             old,
             host: RefCell::new(host),
             needs: RefCell::default(),
@@ -135,13 +135,13 @@ impl Gate {
         need: &Need,
         condition: &Condition,
         asked: policy::Asked<'_>,
-        who: Who<'_>,
+        actor: Actor<'_>,
         host: &mut Host<'_>,
     ) -> Priority {
         let Some(asked_at) = need.asked_at.filter(|_| need.question.is_personal()) else {
             return Priority::New;
         };
-        let (truth, _, _) = self.evaluate(condition, asked, who, Old::Counts, host);
+        let (truth, _, _) = self.evaluate(condition, asked, actor, Old::Counts, host);
         let overdue_percent = self.rights.terms().overdue_percent(asked_at, host.now);
         Priority::Refresh {
             overdue_percent: match truth {
@@ -156,7 +156,7 @@ impl Gate {
     pub(super) fn ask_ahead(
         self: &Rc<Self>,
         need: &Need,
-        signed_in: &SignedIn,
+        actor: Actor<'_>,
         host: &mut Host<'_>,
     ) -> Option<Job> {
         // What is asked once for all spares many calls.
@@ -164,18 +164,26 @@ impl Gate {
             true => Priority::Refresh { overdue_percent: 0 },
             false => Priority::New,
         };
-        let asked = self.ask(need, priority, signed_in, host);
-        let account_id = &signed_in.session.identity.account_id;
+        let asked = self.ask(need, priority, actor, host);
+        let about = actor.about();
         // Not every request that uses the answer looks into shared data from now on.
         match &asked {
-            Asked::Answered => self.rights.forget(&need.question, account_id),
-            Asked::Job(_) | Asked::Leased | Asked::Refused(_) | Asked::Token => {
-                self.rights.tried(&need.question, account_id, host.now);
+            Asked::Answered => self.rights.forget(&need.question, about),
+            Asked::Job(_)
+            | Asked::LacksScope
+            | Asked::Leased
+            | Asked::Refused(_)
+            | Asked::Token => {
+                self.rights.tried(&need.question, about, host.now);
             }
         }
         match asked {
             Asked::Job(job) => Some(job),
-            Asked::Answered | Asked::Leased | Asked::Refused(_) | Asked::Token => None,
+            Asked::Answered
+            | Asked::LacksScope
+            | Asked::Leased
+            | Asked::Refused(_)
+            | Asked::Token => None,
         }
     }
 }
@@ -189,6 +197,7 @@ impl From<Denial> for Reason {
             Denial::Nobody => Self::Forbidden,
             Denial::NotAllowed => Self::NotAllowed,
             Denial::Permission => Self::InsufficientPermission,
+            Denial::Pipeline => Self::PipelineNotAllowed,
             Denial::Principal => Self::WrongPrincipal,
             Denial::Reused => Self::SlugReused,
             Denial::Scope => Self::InsufficientScope,

@@ -252,7 +252,7 @@ impl Exchange {
                 if let Some(refusal) = gate.no_call_left(&consumer, Priority::SignIn, host) {
                     return refuse(refusal, host);
                 }
-                let call = user_call(&bitbucket.api, &granted.grant.access_token);
+                let call = user_call(&bitbucket.api, &granted.grant.access_token.clone().into());
                 (call, Awaiting::User(granted))
             }
             Awaiting::User(granted) => {
@@ -279,7 +279,7 @@ impl Exchange {
                 if let Some(refusal) = gate.no_call_left(&consumer, Priority::Further, host) {
                     return refuse(refusal, host);
                 }
-                let call = emails_call(&bitbucket.api, &granted.grant.access_token);
+                let call = emails_call(&bitbucket.api, &granted.grant.access_token.clone().into());
                 (call, Awaiting::Emails(granted, account))
             }
             Awaiting::Emails(granted, account) => {

@@ -105,7 +105,7 @@ fn is_git(headers: &Headers) -> bool {
 
 /// A GET or HEAD. Where the browser says what it does (W3C Fetch Metadata), that decides: no
 /// script, no frame, no prefetch. Other clients must list `text/html`; `*/*` is not a wish for it.
-fn is_navigation(method: &str, headers: &Headers) -> bool {
+pub(super) fn is_navigation(method: &str, headers: &Headers) -> bool {
     if !matches!(method, "GET" | "HEAD") {
         return false;
     }

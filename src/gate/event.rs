@@ -123,6 +123,9 @@ pub struct Event {
     /// Who.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account_id: Option<String>,
+    /// A program or a person with a credential of their own, in a word that does not tell it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caller: Option<String>,
     /// The session's id: what `revocations.sessions` takes back. Nobody can sign in with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
@@ -145,6 +148,7 @@ impl Event {
             detail: None,
             rule: None,
             account_id: None,
+            caller: None,
             session: None,
             consumer: None,
             session_cookie: None,

@@ -7,9 +7,10 @@ use std::rc::Rc;
 
 use crate::bitbucket::Scopes;
 use crate::gate::Gate;
+use crate::gate::actor::Actor;
 use crate::gate::workspace::{Found, Membership, Shown, is_named};
 use crate::host::Host;
-use crate::identity::{Identity, Principal};
+use crate::identity::{PipelineStep, Principal};
 use crate::policy::{Denial, Facts, Name, Origin, Permission, Role, Truth};
 use crate::rights::{Answer, Known, Pin, Question, Row};
 use crate::session::SignedIn;
@@ -54,11 +55,9 @@ pub(super) struct Need {
 }
 
 /// The facts for one evaluation.
-pub(super) struct SessionFacts<'a, 'h> {
+pub(super) struct ActorFacts<'a, 'h> {
     pub(super) gate: &'a Gate,
-    pub(super) identity: &'a Identity,
-    /// What the token may that the rule is about.
-    pub(super) scopes: TokenScopes<'a>,
+    pub(super) actor: Actor<'a>,
     pub(super) old: Old,
     pub(super) host: RefCell<&'a mut Host<'h>>,
     /// In the order in which they came up.
@@ -67,13 +66,12 @@ pub(super) struct SessionFacts<'a, 'h> {
     pub(super) aging: RefCell<Option<Need>>,
 }
 
-impl SessionFacts<'_, '_> {
+impl ActorFacts<'_, '_> {
     /// The answer to a question; `None` if it has to be asked.
     pub(super) fn answer(&self, question: Question) -> Option<Rc<Answer>> {
         let host = self.host.borrow();
-        let account_id = &self.identity.account_id;
         let rights = &self.gate.rights;
-        let known = rights.find(&question, account_id, host.now, host.shared);
+        let known = rights.find(&question, self.actor.about(), host.now, host.shared);
         let Some(known) = known else {
             self.needs.borrow_mut().push(Need {
                 question,
@@ -107,6 +105,33 @@ impl SessionFacts<'_, '_> {
         now >= soon && known.may_ask_ahead
     }
 
+    /// What says which repositories of a workspace they have the permission on.
+    fn repositories_of(&self, uuid: &str, permission: Permission) -> Question {
+        match self.actor.identity() {
+            Some(_) => Question::Repositories(uuid.to_owned()),
+            // An access token sees what it may, and has no account that Bitbucket could be asked about.
+            None => Question::Visible(uuid.to_owned(), permission),
+        }
+    }
+
+    /// Whether the repository of a step has this slug now. The configuration may say so; if not, the bot
+    /// asks Bitbucket by UUID, so that made-up names cost nothing.
+    fn is_called_now(&self, step: &PipelineStep, slug: &str) -> Truth {
+        let access = &self.gate.config.access;
+        let path = format!("{}/{slug}", step.workspace_slug);
+        if let Some((_, uuid)) = access.repositories.iter().find(|(known, _)| *known == path) {
+            return Truth::of(*uuid == step.repository, Denial::Pipeline);
+        }
+        if access.bot.is_none() {
+            return Truth::Void(Denial::Pipeline);
+        }
+        let question = Question::Called(step.workspace.clone(), step.repository.clone());
+        match self.answer(question) {
+            None => Truth::Unknown,
+            Some(answer) => Truth::of(answer.row(slug).is_some(), Denial::Pipeline),
+        }
+    }
+
     /// Whether a repository's slug is known to belong to another one than `held`, which has it in this
     /// answer: to one that is called otherwise now, if nobody has it.
     fn has_moved(&self, owner: &str, answer: &Answer, slug: &str, held: Option<&str>) -> bool {
@@ -125,21 +150,33 @@ impl SessionFacts<'_, '_> {
     }
 }
 
-impl Facts for SessionFacts<'_, '_> {
-    fn account_id(&self) -> &str {
-        &self.identity.account_id
+impl Facts for ActorFacts<'_, '_> {
+    fn account_id(&self) -> Option<&str> {
+        Some(&self.actor.identity()?.account_id)
     }
 
     fn email(&self) -> Option<&str> {
-        self.identity.email.as_deref()
+        self.actor.identity()?.email.as_deref()
     }
 
     fn principal(&self) -> Principal {
-        Principal::Person
+        self.actor.principal()
+    }
+
+    fn issuer(&self) -> Option<(&str, Option<&str>)> {
+        self.actor.issuer()
+    }
+
+    fn step(&self) -> Option<&PipelineStep> {
+        self.actor.step()
+    }
+
+    fn is_called(&self, step: &PipelineStep, slug: &str) -> Truth {
+        self.is_called_now(step, slug)
     }
 
     fn scope(&self, scope: &str) -> Truth {
-        match self.scopes {
+        match self.actor.scopes() {
             TokenScopes::Said(text) => Truth::of(Scopes::parse(text).allow(scope), Denial::Scope),
             TokenScopes::Unsaid => Truth::Void(Denial::Scope),
             TokenScopes::NoToken => Truth::Unknown,
@@ -147,20 +184,26 @@ impl Facts for SessionFacts<'_, '_> {
     }
 
     fn group(&self, name: &str) -> Truth {
+        let Some(account_id) = self.account_id() else {
+            return Truth::Void(Denial::Principal);
+        };
         let groups = &self.gate.config.access.groups;
         if let Some(members) = groups.members(name) {
-            let is_one = members.binary_search(&self.identity.account_id).is_ok();
+            let is_one = members.iter().any(|id| id == account_id);
             return Truth::of(is_one, Denial::Group);
         }
         // Read on a timer, so it is no need of this request.
         let host = self.host.borrow();
-        match self.gate.groups_of(&self.identity.account_id, &host) {
+        match self.gate.groups_of(account_id, &host) {
             Some(theirs) => Truth::of(theirs.split(',').any(|group| group == name), Denial::Group),
             None => Truth::Unknown,
         }
     }
 
     fn role(&self, workspace: &Name, origin: Origin, role: Role) -> Truth {
+        if !self.actor.can_be_asked_about() {
+            return Truth::Void(Denial::Principal);
+        }
         let shown = |uuid: &str| match self.member(uuid) {
             Membership::Is(_, slug) => Shown::As(slug),
             Membership::None => Shown::Not,
@@ -187,13 +230,16 @@ impl Facts for SessionFacts<'_, '_> {
         repository: &Name,
         permission: Permission,
     ) -> Truth {
-        let shown = |uuid: &str| self.shown(Question::Repositories(uuid.to_owned()));
+        if !self.actor.can_be_asked_about() {
+            return Truth::Void(Denial::Principal);
+        }
+        let shown = |uuid: &str| self.shown(self.repositories_of(uuid, permission));
         let uuid = match self.workspace(workspace, origin, shown) {
             Found::Uuid(uuid) => uuid,
             Found::Not(Truth::No(_)) => return Truth::No(Denial::Permission),
             Found::Not(truth) => return truth,
         };
-        let Some(answer) = self.answer(Question::Repositories(uuid.clone())) else {
+        let Some(answer) = self.answer(self.repositories_of(&uuid, permission)) else {
             return Truth::Unknown;
         };
         if answer.rows().is_empty() {
@@ -236,6 +282,9 @@ impl Facts for SessionFacts<'_, '_> {
         key: &str,
         permission: Permission,
     ) -> Truth {
+        if !self.actor.can_be_asked_about() {
+            return Truth::Void(Denial::Principal);
+        }
         let shown = |uuid: &str| self.shown(Question::Projects(uuid.to_owned(), permission));
         let uuid = match self.workspace(workspace, origin, shown) {
             Found::Uuid(uuid) => uuid,

@@ -1,14 +1,13 @@
 //! The request as the upstream gets it.
 
-use crate::bitbucket::git_authorization;
+use crate::bitbucket::Credential;
 use crate::config::{Config, Fact};
+use crate::gate::actor::Actor;
 use crate::gate::client::RequestId;
 use crate::gate::{Gate, Job, Renewal, Watch};
 use crate::http::{Cookies, Request, SetCookie};
-use crate::identity::{Identity, Principal};
-use crate::oauth::bearer_authorization;
 use crate::policy::Inject;
-use crate::session::{COOKIE_PREFIX, SignedIn};
+use crate::session::COOKIE_PREFIX;
 
 /// What changes about a request on its way, and about its response on the way back.
 #[derive(Debug, Default)]
@@ -110,31 +109,31 @@ impl Gate {
 }
 
 impl Forward {
-    /// With what the rule lets the upstream know about the person.
-    pub(super) fn for_person(
+    /// With what the rule lets the upstream know about whoever acts; `credential` is theirs.
+    pub(super) fn for_actor(
         mut self,
         config: &Config,
         inject: Inject,
-        signed_in: &SignedIn,
+        actor: Actor<'_>,
+        credential: Option<&Credential>,
         groups: Option<String>,
         id: Option<RequestId<'_>>,
     ) -> Self {
         self.response.audience = Audience::OnePerson;
-        let token = &signed_in.grant.access_token;
         // A token that is no header value was refused when it was read.
         let authorization = match inject {
             Inject::None => return self,
             Inject::Identity => None,
-            Inject::Bearer => bearer_authorization(token),
-            Inject::Git => git_authorization(token),
+            Inject::Bearer => credential.and_then(Credential::authorization),
+            Inject::Git => credential.and_then(Credential::git_authorization),
         };
         if let Some(value) = authorization {
             let value = value.as_str().as_bytes().to_vec();
+            self.remove.retain(|removed| removed != "authorization");
             self.set.push(("authorization".to_owned(), value));
         }
         for (name, fact) in config.identity_headers.iter() {
-            if let Some(value) = value_of(fact, &signed_in.session.identity, groups.as_deref(), id)
-            {
+            if let Some(value) = value_of(fact, actor, groups.as_deref(), id) {
                 self.remove.retain(|removed| removed != name);
                 self.set.push((name.to_owned(), value));
             }
@@ -146,16 +145,17 @@ impl Forward {
 /// `None` leaves the header out: an empty one would be read as a fact.
 fn value_of(
     fact: Fact,
-    identity: &Identity,
+    actor: Actor<'_>,
     groups: Option<&str>,
     id: Option<RequestId<'_>>,
 ) -> Option<Vec<u8>> {
+    let identity = actor.identity();
     let text = match fact {
-        Fact::AccountId => Some(identity.account_id.as_str()),
-        Fact::Email => identity.email.as_deref(),
+        Fact::AccountId => identity.map(|identity| identity.account_id.as_str()),
+        Fact::Email => identity.and_then(|identity| identity.email.as_deref()),
         Fact::Groups => groups,
-        Fact::Nickname => return identity.nickname.as_deref().map(printable),
-        Fact::Principal => Some(Principal::Person.as_str()),
+        Fact::Nickname => return identity?.nickname.as_deref().map(printable),
+        Fact::Principal => Some(actor.principal().as_str()),
         Fact::RequestId => id.map(|id| id.as_str()),
     };
     text.map(|text| text.as_bytes().to_vec())

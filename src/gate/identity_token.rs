@@ -1,11 +1,12 @@
 //! Identity tokens for upstreams, and `/_bitgate/keys`, which verifies them.
 
+use crate::gate::actor::Actor;
 use crate::gate::refusal::Refusal;
 use crate::gate::{Event, EventKind, Forward, Gate, Reason, Step};
 use crate::host::{Host, NoRandomness};
 use crate::http::{Request, Response};
 use crate::policy::Rule;
-use crate::session::{SignedIn, key_set};
+use crate::session::{Subject, key_set};
 
 /// A client's own is taken away, as is all of `x-bitgate-`.
 const HEADER: &str = "x-bitgate-identity-token";
@@ -30,16 +31,22 @@ impl Gate {
     pub(super) fn identity_token(
         &self,
         rule: &Rule,
-        signed_in: &SignedIn,
+        actor: Actor<'_>,
         host: &mut Host<'_>,
     ) -> Result<Option<String>, NoRandomness> {
         let Some(wanted) = &rule.identity_token else {
             return Ok(None);
         };
-        let ends_at = self.sessions.ends_at_after_use(signed_in, host.now);
+        let (subject, ends_at) = match actor {
+            Actor::Session(signed_in, _) => {
+                let ends_at = self.sessions.ends_at_after_use(signed_in, host.now);
+                (Subject::of(&signed_in.session), ends_at)
+            }
+            Actor::Caller(caller) => (caller.subject(), caller.ends_at),
+        };
         let token = self.identity_tokens.borrow_mut().token(
             self.sessions.ring(),
-            &signed_in.session,
+            subject,
             ends_at,
             &wanted.audience,
             host.now,

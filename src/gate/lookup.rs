@@ -3,17 +3,17 @@
 use std::fmt;
 use std::rc::Rc;
 
+use crate::bitbucket::Credential;
+use crate::gate::actor::{self, Actor, Payer};
 use crate::gate::facts::Need;
 use crate::gate::job::{Job, Progress};
 use crate::gate::{Event, EventKind, Gate, Reason};
 use crate::host::Host;
 use crate::http::{Call, Reply};
 use crate::identity::Identity;
-use crate::oauth::AccessToken;
 use crate::rights::{
     Asker, Asking, Budget, Collected, Failure, Lease, Priority, Question, Refused, Spent,
 };
-use crate::session::SignedIn;
 use crate::time::Seconds;
 
 /// How much longer than the call a lease lives: for the way there and back.
@@ -24,10 +24,12 @@ pub struct Lookup {
     gate: Rc<Gate>,
     lease: Lease,
     collected: Collected,
-    account_id: String,
-    /// Whose token it is, in a word that does not tell the session.
-    session: String,
-    token: AccessToken,
+    /// Whom it is about: an account, or a name for a token.
+    about: String,
+    /// A word for the credential that does not tell it.
+    word: String,
+    credential: Credential,
+    payer: Payer,
     call: Call,
 }
 
@@ -42,7 +44,9 @@ pub(super) enum Asked {
     Leased,
     /// Not now.
     Refused(Reason),
-    /// The token of the session is not accepted any more.
+    /// The credential lacks a scope for it.
+    LacksScope,
+    /// The credential is not accepted any more.
     Token,
 }
 
@@ -52,36 +56,44 @@ impl Gate {
         self: &Rc<Self>,
         need: &Need,
         priority: Priority,
-        signed_in: &SignedIn,
+        actor: Actor<'_>,
         host: &mut Host<'_>,
     ) -> Asked {
-        let account_id = &signed_in.session.identity.account_id;
-        let session = signed_in.sign_out_place(&self.signed_out).name();
-        let token = &signed_in.grant.access_token;
-        self.ask_as(need, priority, (account_id, session, token), host)
+        match actor.asking(self) {
+            Some(asking) => self.ask_as(need, priority, actor.about(), asking, host),
+            None => Asked::Refused(Reason::RightsUnavailable),
+        }
     }
 
-    fn ask_as(
+    /// [`Gate::ask`] about somebody who is no actor yet.
+    pub(super) fn ask_as(
         self: &Rc<Self>,
         need: &Need,
         priority: Priority,
-        (account_id, session, token): (&str, &str, &AccessToken),
+        about: &str,
+        asking: actor::Asking,
         host: &mut Host<'_>,
     ) -> Asked {
+        let actor::Asking {
+            payer,
+            credential,
+            word,
+        } = asking;
         let Need { question, asked_at } = need;
         let (now, shared) = (host.now, &*host.shared);
         let rights = &self.rights;
-        let looked = rights.look(question, account_id, session, *asked_at, now, shared);
+        let looked = rights.look(question, about, &word, *asked_at, now, shared);
         let spot = match looked {
             Asking::Answered => return Asked::Answered,
             Asking::Leased => return Asked::Leased,
             Asking::Refused(Refused::Token) => return Asked::Token,
-            Asking::Refused(Refused::Full | Refused::LacksScope | Refused::Unavailable) => {
+            Asking::Refused(Refused::LacksScope) => return Asked::LacksScope,
+            Asking::Refused(Refused::Full | Refused::Unavailable) => {
                 return Asked::Refused(Reason::RightsUnavailable);
             }
             Asking::Free(spot) => spot,
         };
-        let (asker, token, budget) = self.credential_for(question, token);
+        let (asker, credential, budget) = self.credential_for(question, payer, &credential);
         if !self.api_circuit.allows(host.now, host.shared) {
             return Asked::Refused(Reason::RightsUnavailable);
         }
@@ -91,15 +103,16 @@ impl Gate {
         let Some(lease) = self.rights.lease(spot, self.lookup_span(), host) else {
             return Asked::Leased;
         };
-        let collected = Collected::new(question.clone(), asker, account_id);
-        let call = collected.call(&self.config.bitbucket.api, &token);
+        let collected = Collected::new(question.clone(), asker, about);
+        let call = collected.call(&self.config.bitbucket.api, &credential);
         Asked::Job(Job::Lookup(Box::new(Lookup {
             gate: Rc::clone(self),
             lease,
             collected,
-            account_id: account_id.to_owned(),
-            session: session.to_owned(),
-            token,
+            about: about.to_owned(),
+            word,
+            credential,
+            payer,
             call,
         })))
     }
@@ -108,12 +121,20 @@ impl Gate {
     fn credential_for(
         &self,
         question: &Question,
-        token: &AccessToken,
-    ) -> (Asker, AccessToken, &Budget) {
+        payer: Payer,
+        credential: &Credential,
+    ) -> (Asker, Credential, &Budget) {
         let bot = match question {
             Question::Groups(_) => self.config.access.groups.source.as_ref().map(|it| &it.bot),
-            Question::Directory(_) | Question::Repositories(_) => self.config.access.bot.as_ref(),
-            Question::Projects(..) | Question::Role(_) | Question::Workspaces => None,
+            Question::Called(..) | Question::Directory(_) | Question::Repositories(_) => {
+                self.config.access.bot.as_ref()
+            }
+            Question::Account
+            | Question::Projects(..)
+            | Question::Reach(_)
+            | Question::Role(_)
+            | Question::Visible(..)
+            | Question::Workspaces => None,
         };
         match bot.and_then(|bot| {
             Some((
@@ -121,8 +142,15 @@ impl Gate {
                 self.budgets.iter().find(|(name, _)| *name == bot.name)?,
             ))
         }) {
-            Some((bot, (_, budget))) => (Asker::Bot, bot.token.clone(), budget),
-            None => (Asker::Person, token.clone(), &self.consumers.main.budget),
+            Some((bot, (_, budget))) => (Asker::Bot, bot.token.clone().into(), budget),
+            None => {
+                let budget = match payer {
+                    Payer::Site => &self.consumers.main.budget,
+                    Payer::Callers => &self.callers.budget,
+                    Payer::Unknown => &self.callers.unknown_budget,
+                };
+                (Asker::Person, credential.clone(), budget)
+            }
         }
     }
 
@@ -145,14 +173,19 @@ impl Gate {
             overdue_percent: self.rights.terms().overdue_percent(asked_at, host.now),
         });
         let need = Need { question, asked_at };
-        match self.ask_as(&need, priority, ("", "", &source.bot.token), host) {
+        let asking = actor::Asking {
+            payer: Payer::Site,
+            credential: source.bot.token.clone().into(),
+            word: String::new(),
+        };
+        match self.ask_as(&need, priority, "", asking, host) {
             Asked::Job(job) => Some(job),
             Asked::Refused(_) => {
                 // Or each request would look into shared data, whether it is still so.
                 self.rights.settle(&need.question, "", host.now);
                 None
             }
-            Asked::Answered | Asked::Leased | Asked::Token => None,
+            Asked::Answered | Asked::LacksScope | Asked::Leased | Asked::Token => None,
         }
     }
 
@@ -183,6 +216,7 @@ impl Gate {
     #[must_use]
     pub fn gauges(&self, host: &Host<'_>) -> Vec<(String, u64)> {
         let consumers = self.consumers.iter().map(|consumer| &consumer.budget);
+        let callers = self.callers.budgets();
         let bots = self.budgets.iter().map(|(_, budget)| budget);
         let gauge = |budget: &Budget| {
             let left = budget.left(host.now, host.shared);
@@ -192,7 +226,7 @@ impl Gate {
                 left.into(),
             )
         };
-        consumers.chain(bots).map(gauge).collect()
+        consumers.chain(bots).chain(callers).map(gauge).collect()
     }
 }
 
@@ -202,17 +236,17 @@ impl Lookup {
     }
 
     pub(super) fn brings(&self) -> String {
-        self.collected.question().key(&self.account_id)
+        self.collected.question().key(&self.about)
     }
 
     pub(super) fn resume(mut self: Box<Self>, reply: Reply, host: &mut Host<'_>) -> Progress {
         let gate = Rc::clone(&self.gate);
         let api = &gate.config.bitbucket.api;
-        match self.collected.take(reply, api, &self.token) {
+        match self.collected.take(reply, api, &self.credential) {
             Err(failure) => Progress::Done(self.fail(&failure, host)),
             Ok(None) => Progress::Done(self.publish(host)),
             Ok(Some(call)) => {
-                let (_, _, budget) = gate.credential_for(self.collected.question(), &self.token);
+                let budget = self.budget(&gate);
                 if budget
                     .take(Priority::Further, host.now, host.shared)
                     .is_err()
@@ -227,14 +261,22 @@ impl Lookup {
         }
     }
 
+    fn budget<'g>(&self, gate: &'g Gate) -> &'g Budget {
+        let question = self.collected.question();
+        let (_, _, budget) = gate.credential_for(question, self.payer, &self.credential);
+        budget
+    }
+
     fn publish(self: Box<Self>, host: &mut Host<'_>) -> Event {
         let gate = Rc::clone(&self.gate);
         gate.api_circuit.succeeded(host.shared);
-        let (_, _, budget) = gate.credential_for(self.collected.question(), &self.token);
-        budget.resume(host.now, host.shared);
-        let (question, account_id) = (self.collected.question().clone(), self.account_id.clone());
+        self.budget(&gate).resume(host.now, host.shared);
+        let question = self.collected.question().clone();
         let Self {
-            lease, collected, ..
+            lease,
+            collected,
+            about,
+            ..
         } = *self;
         let published = collected.finish().and_then(|answer| {
             let fits = gate.rights.answered(&lease, &answer, host.now, host.shared);
@@ -249,12 +291,12 @@ impl Lookup {
                 EventKind::NotLookedUp
             }
         };
-        event(kind, &question, &account_id, failure.as_ref())
+        event(kind, &question, &about, failure.as_ref())
     }
 
     fn fail(&self, failure: &Failure, host: &mut Host<'_>) -> Event {
         let gate = &self.gate;
-        let (_, _, budget) = gate.credential_for(self.collected.question(), &self.token);
+        let budget = self.budget(gate);
         if let Failure::RateLimited(after) = failure {
             budget.pause(*after, host.now, host.shared);
         }
@@ -263,22 +305,17 @@ impl Lookup {
             false => gate.api_circuit.failed(host.now, host.shared),
         }
         gate.rights
-            .failed(&self.lease, failure, &self.session, host.now, host.shared);
+            .failed(&self.lease, failure, &self.word, host.now, host.shared);
         event(
             EventKind::NotLookedUp,
             self.collected.question(),
-            &self.account_id,
+            &self.about,
             Some(failure),
         )
     }
 }
 
-fn event(
-    kind: EventKind,
-    question: &Question,
-    account_id: &str,
-    failure: Option<&Failure>,
-) -> Event {
+fn event(kind: EventKind, question: &Question, about: &str, failure: Option<&Failure>) -> Event {
     let reason = failure.map(|failure| match failure {
         Failure::Budget => Reason::ApiBudgetExhausted,
         Failure::RateLimited(_) => Reason::RateLimited,
@@ -293,7 +330,7 @@ fn event(
     Event {
         reason,
         detail: Some(detail),
-        account_id: question.is_personal().then(|| account_id.to_owned()),
+        account_id: question.is_personal().then(|| about.to_owned()),
         ..Event::new(kind)
     }
 }

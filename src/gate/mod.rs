@@ -1,7 +1,10 @@
 //! The flow: what happens to a request. Read [`Gate::on_request`] first.
 
 mod access;
+mod actor;
 mod callback;
+mod caller;
+mod calling;
 mod client;
 mod consumer;
 mod event;
@@ -14,6 +17,7 @@ mod login;
 mod logout;
 mod lookup;
 mod page;
+mod presented;
 mod protected;
 mod reason;
 mod refusal;
@@ -40,6 +44,7 @@ use std::rc::Rc;
 
 use crate::config::{Config, Problem};
 use crate::gate::access::Patience;
+use crate::gate::caller::CallerBudgets;
 use crate::gate::consumer::Consumers;
 use crate::gate::protected::Protected;
 use crate::gate::refusal::Refusal;
@@ -79,6 +84,7 @@ pub struct Gate {
     api_circuit: Circuit,
     rights: Rights,
     pins: Pins,
+    callers: CallerBudgets,
     /// Of the bots, by name.
     budgets: Vec<(String, Budget)>,
 }
@@ -105,6 +111,7 @@ impl Gate {
             api_circuit: Circuit::new(&format!("{origin} api")),
             rights: Rights::new(origin, access.terms),
             pins: Pins::new(origin, workspaces, repositories),
+            callers: CallerBudgets::new(&config),
             budgets: access.bots.iter().map(of_bot).collect(),
             config,
             sessions,

@@ -3,9 +3,11 @@
 use std::rc::Rc;
 
 use crate::gate::access::{Decision, Patience};
-use crate::gate::client::RequestId;
+use crate::gate::actor::Actor;
+use crate::gate::client::{RequestId, is_navigation};
 use crate::gate::facts::{Need, TokenScopes};
 use crate::gate::intent::is_intended;
+use crate::gate::presented::{Presented, Scheme};
 use crate::gate::refusal::Refusal;
 use crate::gate::renewal::{Halt, renewal_of};
 use crate::gate::waiting::Wait;
@@ -13,7 +15,7 @@ use crate::gate::{Forward, Gate, Job, Reason, Step};
 use crate::host::Host;
 use crate::http::{Cookies, Request};
 use crate::policy::Rule;
-use crate::session::SignedIn;
+use crate::session::{Absence, SignedIn};
 
 /// What becomes of a request that needs a session.
 pub(super) enum Protected {
@@ -42,12 +44,30 @@ impl Gate {
         host: &mut Host<'_>,
     ) -> Protected {
         let named = Some((index, rule));
+        let cookies = Cookies::read(&request.headers);
+        let subject = Subject {
+            request,
+            cookies: &cookies,
+            index,
+            rule,
+            patience,
+        };
+        let presented = self.presented(&request.headers);
+        let shows_bearer = presented == Presented::Others(Scheme::Bearer);
+        if let Some(protected) = self.on_caller(presented, subject, host) {
+            return protected;
+        }
         if !self.config.public.is_authority(&request.authority) {
             return Protected::Decided(self.refuse(request, named, Reason::WrongHost));
         }
-        let cookies = Cookies::read(&request.headers);
         let signed_in = match self.session(&cookies, host) {
             Ok(signed_in) => signed_in,
+            // Whoever sends a token means it, and will not look at a page to sign in.
+            Err(Absence::Missing)
+                if shows_bearer && !is_navigation(&request.method, &request.headers) =>
+            {
+                return Protected::Decided(self.refuse(request, named, Reason::InvalidToken));
+            }
             Err(absence) => {
                 let reason = Reason::from(absence);
                 return Protected::Decided(self.challenge(request, &cookies, reason, host));
@@ -56,13 +76,6 @@ impl Gate {
         if !is_intended(request, &self.config.public.origin, &rule.origins) {
             return Protected::Decided(self.refuse(request, named, Reason::CrossSite));
         }
-        let subject = Subject {
-            request,
-            cookies: &cookies,
-            index,
-            rule,
-            patience,
-        };
         // Nothing can be asked with a token that has ended. One that has not is renewed only for those
         // who may go on.
         let (signed_in, set) = match host.now < signed_in.grant.expires_at {
@@ -104,7 +117,9 @@ impl Gate {
         } = subject;
         let aging = self.permitted(subject, &signed_in, host)?;
         // Before a lease is taken, which a refusal would leave to nobody.
-        let Ok(token) = self.identity_token(rule, &signed_in, host) else {
+        let Ok(token) =
+            self.identity_token(rule, Actor::Session(&signed_in, TokenScopes::Unsaid), host)
+        else {
             let step = self.refuse(request, Some((index, rule)), Reason::NoRandomness);
             return Err(Box::new(Protected::Decided(step)));
         };
@@ -115,17 +130,25 @@ impl Gate {
         };
         let id = RequestId::of(&request.headers);
         let groups = self.groups_for(&good.signed_in.session.identity, host);
+        let credential = good.injected().grant.access_token.clone().into();
+        let actor = Actor::Session(&good.signed_in, TokenScopes::Unsaid);
         let mut forward = self
             .forward(request, cookies)
-            .for_person(&self.config, rule.inject, good.injected(), groups, id)
+            .for_actor(
+                &self.config,
+                rule.inject,
+                actor,
+                Some(&credential),
+                groups,
+                id,
+            )
             .with_identity_token(token);
         forward.response.cookies.extend(slid);
         forward.response.cookies.extend(good.cookies);
         forward.response.watch = good.watch;
         forward.renewal = good.renewal;
         // Last, since nobody would begin the job of a request that does not go on.
-        let signed_in = &good.signed_in;
-        forward.ahead = aging.and_then(|need| self.ask_ahead(&need, signed_in, host));
+        forward.ahead = aging.and_then(|need| self.ask_ahead(&need, actor, host));
         Ok(forward)
     }
 
@@ -182,7 +205,13 @@ impl Gate {
             (Some(_), None) => TokenScopes::NoToken,
         };
         let may_lack_grant = rule.consumer.is_some() && named.is_none();
-        let step = match self.decide(rule, request, (signed_in, scopes), patience, host) {
+        let step = match self.decide(
+            rule,
+            request,
+            Actor::Session(signed_in, scopes),
+            patience,
+            host,
+        ) {
             Decision::Allowed(aging) => return Ok(aging),
             // Asked for next: the rule may look at its scopes.
             Decision::Unavailable(_) if may_lack_grant => return Ok(None),

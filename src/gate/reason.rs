@@ -61,6 +61,13 @@ reasons! {
     /// The budget for calls of this hour is used.
     ApiBudgetExhausted: "api_budget_exhausted", 503, Warn, "Bitbucket was asked too often",
         "This site may not ask Bitbucket more often in this hour. Please try again in a few minutes.";
+    /// A person's API token without the address of the account.
+    ApiTokenAlone: "api_token_alone", 401, Info, "An API token needs the address of its account",
+        "Use the e-mail address of your Atlassian account as the name of the user, and the token as the password.";
+    /// A kind of password that Bitbucket took until July 2026.
+    AppPasswordRemoved: "app_password_removed", 401, Info, "App passwords are gone",
+        "Bitbucket has not taken app passwords since July 2026. Use an API token, with your e-mail address as the \
+         name of the user.";
     /// The request cannot be judged.
     BadRequest: "bad_request", 400, Info, "This address cannot be understood",
         "It could mean two different things. Please check the address.";
@@ -85,6 +92,12 @@ reasons! {
     /// Bitbucket does not accept the code.
     CodeRefused: "code_refused", 400, Warn, "Bitbucket did not accept this sign-in",
         "A sign-in works only once and only for a few minutes. Please start again.";
+    /// The API token may not say whose it is.
+    CredentialLacksScope: "credential_lacks_scope", 403, Info, "Your token lacks a scope",
+        "It needs read:user:bitbucket, so that this site can ask Bitbucket whose it is.";
+    /// Bitbucket does not accept the credential.
+    CredentialRefused: "credential_refused", 401, Info, "Bitbucket does not accept this credential",
+        "It has expired, was revoked, or belongs to another workspace.";
     /// Another site made the browser send this request.
     CrossSite: "cross_site", 403, Warn, "This request comes from another site",
         "A page of another site tried to do something here in your name. Nothing was done.";
@@ -106,6 +119,9 @@ reasons! {
     /// The callback's query is no authorization response.
     InvalidCallback: "invalid_callback", 400, Warn, "This is not how a sign-in ends",
         "Please go to the page that you wanted and start again.";
+    /// No token, or one that cannot be verified.
+    InvalidToken: "invalid_token", 401, Info, "This token is not accepted",
+        "It is malformed, was not issued for this site, or its signature does not hold.";
     /// The callback came after ten minutes.
     LoginExpired: "login_expired", 400, Info, "This sign-in took too long",
         "Please start again.";
@@ -133,6 +149,9 @@ reasons! {
     /// There is no session.
     NoSession: "no_session", 401, Info, "Please sign in",
         "This page is for people who signed in with Bitbucket.";
+    /// The rule passes on a token of Bitbucket's, and whoever acts has none.
+    NoToken: "no_token", 403, Warn, "There is no token to pass on",
+        "The service needs a token of Bitbucket's, and a pipeline has none of its own.";
     /// Not a member of the workspace, or without the role.
     NotAMember: "not_a_member", 403, Info, "You are not a member",
         "This page is for members of a workspace at Bitbucket that you do not belong to.";
@@ -145,6 +164,9 @@ reasons! {
     /// Not a member of the group.
     NotInGroup: "not_in_group", 403, Info, "You are not in the group",
         "This page is for a group of people that you do not belong to.";
+    /// Not the step, or not the issuer, that the rule asks for.
+    PipelineNotAllowed: "pipeline_not_allowed", 403, Info, "This is for other pipelines",
+        "The token does not come from the workspace, repository, branch or environment that may.";
     /// Bitbucket answered that there were too many calls.
     RateLimited: "rate_limited", 503, Warn, "Bitbucket asks this site to wait",
         "Nothing is wrong with your account. Please try again in a minute.";

@@ -3,6 +3,8 @@
 use std::rc::Rc;
 
 use crate::gate::access::{Decision, Patience};
+use crate::gate::actor::Actor;
+use crate::gate::caller::NoCaller;
 use crate::gate::facts::TokenScopes;
 use crate::gate::intent::is_intended;
 use crate::gate::waiting::Wait;
@@ -42,6 +44,22 @@ impl Gate {
             Allow::Nobody => return event(Some(Reason::Forbidden), None),
             Allow::SignedIn | Allow::When(_) => {}
         }
+        let presented = self.presented(&request.headers);
+        match self.caller(presented, patience, host) {
+            None => {}
+            Some(Ok(caller)) => {
+                let label = Some(caller.label());
+                let actor = Actor::Caller(&caller);
+                return match self.trial(rule, request, actor, patience, host) {
+                    Ok(reason) => event(reason, label),
+                    Err(wait) => Trial::Waits(wait),
+                };
+            }
+            Some(Err(NoCaller::Waits(wait))) => return Trial::Waits(wait),
+            Some(Err(NoCaller::Refused(reason) | NoCaller::Unavailable(reason))) => {
+                return event(Some(reason), None);
+            }
+        }
         if !self.config.public.is_authority(&request.authority) {
             return event(Some(Reason::WrongHost), None);
         }
@@ -60,13 +78,27 @@ impl Gate {
             (Some(_), Some(named)) => TokenScopes::of(named),
             (Some(_), None) => return event(Some(Reason::NoGrant), account_id),
         };
-        match self.decide(rule, request, (&signed_in, scopes), patience, host) {
-            Decision::Allowed(_) => event(None, account_id),
-            Decision::Denied(reason) | Decision::Unavailable(reason) => {
-                event(Some(reason), account_id)
-            }
-            Decision::Over => event(Some(Reason::GrantRefused), account_id),
-            Decision::Later(job, wants) => Trial::Waits(Wait {
+        let actor = Actor::Session(&signed_in, scopes);
+        match self.trial(rule, request, actor, patience, host) {
+            Ok(reason) => event(reason, account_id),
+            Err(wait) => Trial::Waits(wait),
+        }
+    }
+
+    /// What the rule would say: nothing against it, or a reason.
+    fn trial(
+        self: &Rc<Self>,
+        rule: &Rule,
+        request: &Request,
+        actor: Actor<'_>,
+        patience: Patience,
+        host: &mut Host<'_>,
+    ) -> Result<Option<Reason>, Wait> {
+        match self.decide(rule, request, actor, patience, host) {
+            Decision::Allowed(_) => Ok(None),
+            Decision::Denied(reason) | Decision::Unavailable(reason) => Ok(Some(reason)),
+            Decision::Over => Ok(Some(Reason::GrantRefused)),
+            Decision::Later(job, wants) => Err(Wait {
                 job,
                 wants,
                 reason: Reason::RightsUnavailable,

@@ -1,6 +1,6 @@
 //! Which workspace a name means, and what the person is in it.
 
-use crate::gate::facts::{Need, Old, SessionFacts};
+use crate::gate::facts::{ActorFacts, Need, Old};
 use crate::policy::{Denial, Name, Origin, Role, Truth};
 use crate::rights::{Known, Pin, Question};
 
@@ -32,7 +32,7 @@ pub(super) enum Found {
     Not(Truth),
 }
 
-impl SessionFacts<'_, '_> {
+impl ActorFacts<'_, '_> {
     /// The UUID of a workspace. A slug must belong to the UUID that it always had; a name from the path must
     /// be one of the person's workspaces, so that made-up names cost no call each.
     ///
@@ -65,7 +65,7 @@ impl SessionFacts<'_, '_> {
             }
             (_, Origin::Path) => {}
         }
-        let Some(answer) = self.answer(Question::Workspaces) else {
+        let Some(answer) = self.answer(self.workspaces()) else {
             return Found::Not(Truth::Unknown);
         };
         let row = match name {
@@ -107,8 +107,24 @@ impl SessionFacts<'_, '_> {
         }
     }
 
+    /// What says which workspaces they see.
+    fn workspaces(&self) -> Question {
+        let callers = self.gate.config.callers.as_ref();
+        match (
+            self.actor.identity(),
+            callers.and_then(|it| it.workspace.as_ref()),
+        ) {
+            // It was asked when the access token was accepted.
+            (None, Some(workspace)) => Question::Reach(workspace.as_str().to_owned()),
+            (_, _) => Question::Workspaces,
+        }
+    }
+
     /// What the person is in a workspace.
     pub(super) fn member(&self, uuid: &str) -> Membership {
+        if self.actor.identity().is_none() {
+            return self.reached(uuid);
+        }
         let (listed, need) = self.listed(uuid);
         if let Some(found) = listed {
             return found;
@@ -120,6 +136,18 @@ impl SessionFacts<'_, '_> {
         match answer.rows().first() {
             None => Membership::None,
             Some(row) => Membership::Is(row.role(), Some(row.key.clone())),
+        }
+    }
+
+    /// What an access token is: of a workspace, or of anything in it, which is not told apart. It may do
+    /// no more there than somebody who has a permission on some repository.
+    fn reached(&self, uuid: &str) -> Membership {
+        match self.answer(self.workspaces()) {
+            None => Membership::Unknown,
+            Some(answer) => match answer.rows().iter().find(|row| row.value == uuid) {
+                None => Membership::None,
+                Some(row) => Membership::Is(Some(Role::Collaborator), Some(row.key.clone())),
+            },
         }
     }
 
@@ -143,7 +171,7 @@ impl SessionFacts<'_, '_> {
         match known.filter(|known| known.is_settled || self.old == Old::Counts) {
             None => (None, Some(need)),
             Some(known) => {
-                let row = known.answer.row(&self.identity.account_id);
+                let row = known.answer.row(self.actor.about());
                 let found = row.map(|row| Membership::Is(row.role(), known.answer.slug.clone()));
                 (found, None)
             }

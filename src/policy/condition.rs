@@ -3,7 +3,7 @@
 use crate::identity::Principal;
 use crate::policy::name::decoded;
 use crate::policy::truth::Turned;
-use crate::policy::{Facts, Name, PathTemplate, Truth};
+use crate::policy::{Facts, Name, PathTemplate, Pipeline, Truth};
 
 /// What a person is in a workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -114,10 +114,19 @@ pub enum Condition {
     EmailDomain(Vec<String>),
     /// Belongs to the group.
     Group(String),
+    /// Came with a token of this issuer.
+    Issuer {
+        /// `iss`, exactly.
+        issuer: String,
+        /// `sub` is one of these. Empty for any.
+        subjects: Vec<String>,
+    },
     /// Nobody.
     Nobody,
     /// Not that.
     Not(Box<Self>),
+    /// Is a step of such a pipeline.
+    Pipeline(Pipeline),
     /// Acts as this kind.
     Principal(Principal),
     /// Has the permission on at least one repository of a project.
@@ -140,7 +149,7 @@ pub enum Condition {
     },
     /// The token has each of these scopes.
     Scope(Vec<String>),
-    /// Somebody with a session.
+    /// A person, who has an account.
     SignedIn,
     /// Belongs to a workspace.
     Workspace {
@@ -164,6 +173,8 @@ pub enum Denial {
     Nobody,
     /// Several conditions, or one that is turned around.
     NotAllowed,
+    /// No step of such a pipeline, or no token of such an issuer.
+    Pipeline,
     /// Not of this kind.
     Principal,
     /// Without the permission on the repository or the project.
@@ -231,12 +242,25 @@ impl Condition {
 
     fn look(&self, asked: Asked<'_>, facts: &dyn Facts, turned: Turned) -> Truth {
         match self {
-            Self::SignedIn => Truth::Yes,
+            Self::SignedIn => Truth::of(facts.principal() == Principal::Person, Denial::Principal),
             Self::Nobody => Truth::No(Denial::Nobody),
-            Self::Account(ids) => {
-                let is_one = ids.iter().any(|id| id == facts.account_id());
-                Truth::of(is_one, Denial::Account)
-            }
+            // Who has no account is not somebody else, either.
+            Self::Account(ids) => match facts.account_id() {
+                None => Truth::Void(Denial::Principal),
+                Some(account_id) => {
+                    Truth::of(ids.iter().any(|id| id == account_id), Denial::Account)
+                }
+            },
+            Self::Issuer { issuer, subjects } => match facts.issuer() {
+                None => Truth::Void(Denial::Principal),
+                Some((theirs, subject)) => {
+                    let is_one = |wanted: &String| subject == Some(wanted);
+                    let is_theirs =
+                        issuer == theirs && (subjects.is_empty() || subjects.iter().any(is_one));
+                    Truth::of(is_theirs, Denial::Pipeline)
+                }
+            },
+            Self::Pipeline(wanted) => wanted.evaluate(asked, facts),
             Self::Principal(kind) => Truth::of(*kind == facts.principal(), Denial::Principal),
             Self::EmailDomain(domains) => match facts.email().and_then(domain_of) {
                 // Whose address is not known may have one there.
@@ -307,7 +331,9 @@ impl Condition {
             Self::Account(_)
             | Self::EmailDomain(_)
             | Self::Group(_)
+            | Self::Issuer { .. }
             | Self::Nobody
+            | Self::Pipeline(_)
             | Self::Principal(_)
             | Self::Project { .. }
             | Self::Repository { .. }

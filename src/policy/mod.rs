@@ -4,6 +4,7 @@ mod condition;
 mod facts;
 mod index;
 mod name;
+mod pipeline;
 mod rule;
 mod template;
 mod truth;
@@ -13,6 +14,7 @@ pub use condition::{
 };
 pub use facts::Facts;
 pub use name::{Name, NameError};
+pub use pipeline::Pipeline;
 pub use rule::{Allow, Found, IdentityToken, Inject, Policy, Rule, Shadow, Tail};
 pub use template::{PathTemplate, TemplateError};
 pub use truth::Truth;

@@ -44,6 +44,11 @@ impl Truth {
         }
     }
 
+    /// Both, where nothing is turned around.
+    pub(super) fn and_also(self, other: Self) -> Self {
+        self.and(other, Turned::Not)
+    }
+
     /// Both. Of two denials the first counts.
     pub(super) fn and(self, other: Self, turned: Turned) -> Self {
         match (self, other) {
@@ -83,21 +88,30 @@ impl Truth {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::Principal;
+    use crate::identity::{PipelineStep, Principal};
     use crate::policy::{Asked, Condition, Facts, Name, Origin, PathTemplate, Permission, Role};
 
     /// Groups are called after what is known of them.
     struct Known(Truth);
 
     impl Facts for Known {
-        fn account_id(&self) -> &str {
-            "a"
+        fn account_id(&self) -> Option<&str> {
+            Some("a")
         }
         fn email(&self) -> Option<&str> {
             None
         }
         fn principal(&self) -> Principal {
             Principal::Person
+        }
+        fn issuer(&self) -> Option<(&str, Option<&str>)> {
+            None
+        }
+        fn step(&self) -> Option<&PipelineStep> {
+            None
+        }
+        fn is_called(&self, _: &PipelineStep, _: &str) -> Truth {
+            Truth::Unknown
         }
         fn scope(&self, _: &str) -> Truth {
             Truth::Yes

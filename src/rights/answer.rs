@@ -8,16 +8,24 @@ use crate::policy::{Permission, Role};
 /// What Bitbucket is asked. Workspaces are named by their UUID.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Question {
+    /// Whose token it is.
+    Account,
     /// Everybody's role in a workspace. It is about nobody in particular.
     Directory(String),
     /// The groups of a workspace, by slug or UUID. It is about nobody in particular.
     Groups(String),
+    /// What a repository of a workspace, both by UUID, is called. It is about nobody in particular.
+    Called(String, String),
     /// The projects of a workspace in which a person has this permission on a repository.
     Projects(String, Permission),
+    /// Whether a token belongs to a workspace, by slug or UUID, or to anything in it.
+    Reach(String),
     /// A person's permissions on the repositories of a workspace.
     Repositories(String),
     /// A person's role in a workspace.
     Role(String),
+    /// The repositories of a workspace on which a token has this permission.
+    Visible(String, Permission),
     /// The workspaces of a person.
     Workspaces,
 }
@@ -29,9 +37,12 @@ impl Question {
         let (kind, workspace) = self.parts();
         let account_id = if self.is_personal() { account_id } else { "" };
         let more = match self {
-            Self::Projects(_, permission) => permission.as_str(),
-            Self::Directory(_)
+            Self::Projects(_, permission) | Self::Visible(_, permission) => permission.as_str(),
+            Self::Called(_, repository) => repository,
+            Self::Account
+            | Self::Directory(_)
             | Self::Groups(_)
+            | Self::Reach(_)
             | Self::Repositories(_)
             | Self::Role(_)
             | Self::Workspaces => "",
@@ -41,11 +52,15 @@ impl Question {
 
     fn parts(&self) -> (&'static str, &str) {
         match self {
+            Self::Account => ("account", "*"),
+            Self::Called(workspace, _) => ("called", workspace),
             Self::Directory(workspace) => ("directory", workspace),
             Self::Groups(workspace) => ("groups", workspace),
             Self::Projects(workspace, _) => ("projects", workspace),
+            Self::Reach(workspace) => ("reach", workspace),
             Self::Repositories(workspace) => ("repositories", workspace),
             Self::Role(workspace) => ("role", workspace),
+            Self::Visible(workspace, _) => ("visible", workspace),
             Self::Workspaces => ("workspaces", "*"),
         }
     }
@@ -53,7 +68,10 @@ impl Question {
     /// Whether the answer depends on whom it is about.
     #[must_use]
     pub fn is_personal(&self) -> bool {
-        !matches!(self, Self::Directory(_) | Self::Groups(_))
+        !matches!(
+            self,
+            Self::Called(..) | Self::Directory(_) | Self::Groups(_)
+        )
     }
 }
 
@@ -69,10 +87,13 @@ impl fmt::Display for Question {
 ///
 /// | Question | `key` | `value` |
 /// |---|---|---|
+/// | account | account id | kind of principal |
+/// | called | slug | UUID |
 /// | directory | account id | role |
 /// | groups | account id | groups, with commas between |
 /// | projects | project key | nothing |
-/// | repositories | slug | permission, space, UUID |
+/// | reach | the workspace's slug | UUID |
+/// | repositories, visible | slug | permission, space, UUID |
 /// | role | the workspace's slug | role |
 /// | workspaces | slug | UUID |
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -269,16 +290,22 @@ mod tests {
     fn no_two_questions_have_one_key() {
         let w = || "{77aa}".to_owned();
         let questions = [
+            Question::Called(w(), "{99cc}".to_owned()),
+            Question::Called(w(), "{99cd}".to_owned()),
             Question::Directory(w()),
             Question::Groups(w()),
+            Question::Account,
             Question::Projects(w(), Permission::Read),
             Question::Projects(w(), Permission::Admin),
+            Question::Reach(w()),
             Question::Repositories(w()),
             Question::Role(w()),
+            Question::Visible(w(), Permission::Read),
+            Question::Visible(w(), Permission::Admin),
             Question::Workspaces,
         ];
         let mut keys: Vec<String> = questions.iter().map(|question| question.key("a")).collect();
-        keys.extend(questions[2..].iter().map(|question| question.key("b")));
+        keys.extend(questions[4..].iter().map(|question| question.key("b")));
         let count = keys.len();
         keys.sort_unstable();
         keys.dedup();

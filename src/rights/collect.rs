@@ -3,12 +3,13 @@
 use std::fmt;
 
 use crate::bitbucket::{
-    Endpoint, InvalidAnswer, directory_call, groups_call, membership_call, next_call,
+    Credential, Endpoint, InvalidAnswer, directory_call, groups_call, membership_call, next_call,
     persons_repositories_call, projects_call, read_directory, read_groups, read_membership,
-    read_projects, read_repositories, read_workspaces, repositories_call, workspaces_call,
+    read_owner, read_projects, read_repositories, read_repository, read_visible, read_workspace,
+    read_workspaces, repositories_call, repository_call, user_call, visible_call, workspace_call,
+    workspaces_call,
 };
 use crate::http::{Call, Reply};
-use crate::oauth::AccessToken;
 use crate::rights::{Answer, Question, Refused, Row};
 use crate::time::Seconds;
 
@@ -48,7 +49,7 @@ impl Failure {
     /// The word for shared data, and for how long nobody tries again.
     pub(super) fn word(&self, session: &str) -> (String, Seconds) {
         match self {
-            Self::LacksScope(_) => ("scope".to_owned(), Seconds(60)),
+            Self::LacksScope(_) => (format!("scope:{session}"), Seconds(60)),
             // The budget knows when to come again.
             Self::Budget | Self::RateLimited(_) => ("unavailable".to_owned(), Seconds(0)),
             Self::Token => (format!("token:{session}"), Seconds(30)),
@@ -86,9 +87,9 @@ impl Failure {
     /// What the word means for `session`. That the token of another session is not accepted says
     /// nothing about this one.
     pub(super) fn refused(word: &str, session: &str) -> Option<Refused> {
-        match word.strip_prefix("token:") {
-            Some(theirs) => (theirs == session).then_some(Refused::Token),
-            None if word == "scope" => Some(Refused::LacksScope),
+        match word.split_once(':') {
+            Some(("token", theirs)) => (theirs == session).then_some(Refused::Token),
+            Some((_, theirs)) => (theirs == session).then_some(Refused::LacksScope),
             None => Some(Refused::Unavailable),
         }
     }
@@ -142,21 +143,29 @@ impl Collected {
 
     /// The call to begin with.
     #[must_use]
-    pub fn call(&self, api: &Endpoint, token: &AccessToken) -> Call {
+    pub fn call(&self, api: &Endpoint, credential: &Credential) -> Call {
         match (&self.question, self.asker) {
-            (Question::Directory(workspace), _) => directory_call(api, token, workspace),
-            (Question::Groups(workspace), _) => groups_call(api, token, workspace),
+            (Question::Account, _) => user_call(api, credential),
+            (Question::Called(workspace, repository), _) => {
+                repository_call(api, credential, workspace, repository)
+            }
+            (Question::Reach(workspace), _) => workspace_call(api, credential, workspace),
+            (Question::Visible(workspace, permission), _) => {
+                visible_call(api, credential, workspace, *permission)
+            }
+            (Question::Directory(workspace), _) => directory_call(api, credential, workspace),
+            (Question::Groups(workspace), _) => groups_call(api, credential, workspace),
             (Question::Projects(workspace, permission), _) => {
-                projects_call(api, token, workspace, *permission)
+                projects_call(api, credential, workspace, *permission)
             }
             (Question::Repositories(workspace), Asker::Person) => {
-                repositories_call(api, token, workspace)
+                repositories_call(api, credential, workspace)
             }
             (Question::Repositories(workspace), Asker::Bot) => {
-                persons_repositories_call(api, token, workspace, &self.account_id)
+                persons_repositories_call(api, credential, workspace, &self.account_id)
             }
-            (Question::Role(workspace), _) => membership_call(api, token, workspace),
-            (Question::Workspaces, _) => workspaces_call(api, token),
+            (Question::Role(workspace), _) => membership_call(api, credential, workspace),
+            (Question::Workspaces, _) => workspaces_call(api, credential),
         }
     }
 
@@ -168,10 +177,11 @@ impl Collected {
         &mut self,
         reply: Reply,
         api: &Endpoint,
-        token: &AccessToken,
+        credential: &Credential,
     ) -> Result<Option<Call>, Failure> {
         let next = match self.read(reply, api) {
             Ok(next) => next,
+            Err(InvalidAnswer::Denied(_) | InvalidAnswer::NotFound) if self.asks_whose() => None,
             // Who has no role in a workspace, or sees none of it, gets 403 or 404.
             Err(InvalidAnswer::Denied(403) | InvalidAnswer::NotFound) if self.may_have_none() => {
                 None
@@ -181,7 +191,7 @@ impl Collected {
         self.pages = self.pages.saturating_add(1);
         match next {
             Some(_) if self.pages >= self.max_pages() => Err(Failure::TooMuch),
-            Some(next) => Ok(Some(next_call(api, token, &next))),
+            Some(next) => Ok(Some(next_call(api, credential, &next))),
             None => Ok(None),
         }
     }
@@ -189,18 +199,36 @@ impl Collected {
     fn max_pages(&self) -> u32 {
         match self.question {
             Question::Directory(_) => MAX_PAGES_OF_MEMBERS,
-            Question::Groups(_)
+            Question::Account
+            | Question::Called(..)
+            | Question::Groups(_)
             | Question::Projects(..)
+            | Question::Reach(_)
             | Question::Repositories(_)
             | Question::Role(_)
+            | Question::Visible(..)
             | Question::Workspaces => MAX_PAGES,
         }
     }
 
+    /// Whether it is the credential that is asked about: that it is refused is the answer.
+    fn asks_whose(&self) -> bool {
+        matches!(self.question, Question::Account | Question::Reach(_))
+    }
+
     fn may_have_none(&self) -> bool {
         let is_in_one = match self.question {
-            Question::Projects(..) | Question::Repositories(_) | Question::Role(_) => true,
-            Question::Directory(_) | Question::Groups(_) | Question::Workspaces => false,
+            Question::Projects(..)
+            | Question::Repositories(_)
+            | Question::Role(_)
+            | Question::Visible(..) => true,
+            // A repository that is gone has no name.
+            Question::Called(..) => return self.pages == 0,
+            Question::Account
+            | Question::Directory(_)
+            | Question::Groups(_)
+            | Question::Reach(_)
+            | Question::Workspaces => false,
         };
         is_in_one && self.asker == Asker::Person && self.pages == 0
     }
@@ -217,6 +245,31 @@ impl Collected {
     /// Takes in the rows of a page, and gives the address of the next one.
     fn read(&mut self, reply: Reply, api: &Endpoint) -> Result<Option<String>, InvalidAnswer> {
         match self.question {
+            Question::Account => {
+                let (principal, account) = read_owner(reply)?;
+                let kind = principal.as_str().to_owned();
+                self.rows.push(Row::new(&account.account_id, kind));
+                Ok(None)
+            }
+            Question::Called(..) => {
+                let row = read_repository(reply)?;
+                self.rows.push(Row::new(&row.slug, row.uuid));
+                Ok(None)
+            }
+            Question::Reach(_) => {
+                let workspace = read_workspace(reply)?;
+                self.rows.push(Row::new(&workspace.slug, workspace.uuid));
+                Ok(None)
+            }
+            Question::Visible(_, permission) => {
+                let page = read_visible(reply, api)?;
+                for row in page.rows {
+                    self.is_about(Some(row.workspace))?;
+                    self.rows
+                        .push(Row::of_repository(&row.slug, permission, &row.uuid));
+                }
+                Ok(page.next)
+            }
             Question::Directory(_) => {
                 let page = read_directory(reply, api)?;
                 for member in page.rows {

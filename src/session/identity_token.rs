@@ -17,7 +17,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::host::{NoRandomness, Random};
-use crate::identity::Principal;
+use crate::identity::{PipelineStep, Principal};
 use crate::oauth::random_text;
 use crate::session::{CLOCK_SKEW_SECONDS, KeyRing, Session};
 use crate::time::{Seconds, UnixTime};
@@ -32,13 +32,84 @@ const LIFETIME: Seconds = Seconds(300);
 /// The most tokens that a worker remembers.
 const MAX_ENTRIES: NonZeroUsize = NonZeroUsize::new(2_048).unwrap();
 
+/// Whom a token is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'s> {
+    /// What tells them from all others: a session's id, or a name for a credential.
+    pub key: &'s str,
+    /// Their kind.
+    pub principal: Principal,
+    /// `sub`: the account, or what the token that they came with says.
+    pub subject: Option<&'s str>,
+    /// Their address, if it is confirmed.
+    pub email: Option<&'s str>,
+    /// When they signed in, if they did.
+    pub auth_time: Option<UnixTime>,
+    /// Who issued the token that they came with, if it was no session.
+    pub token_issuer: Option<&'s str>,
+    /// The step of a pipeline that they are.
+    pub step: Option<&'s PipelineStep>,
+}
+
+impl<'s> Subject<'s> {
+    /// Whose session it is.
+    #[must_use]
+    pub fn of(session: &'s Session) -> Self {
+        Self {
+            key: &session.id,
+            principal: Principal::Person,
+            subject: Some(&session.identity.account_id),
+            email: session.identity.email.as_deref(),
+            auth_time: Some(session.issued_at),
+            token_issuer: None,
+            step: None,
+        }
+    }
+}
+
+/// Our own claims. Those of a pipeline have the names of Bitbucket's.
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Claims<'s> {
     principal: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<&'s str>,
     /// Of OpenID Connect: when they signed in.
-    auth_time: u64,
+    #[serde(rename = "auth_time", skip_serializing_if = "Option::is_none")]
+    auth_time: Option<u64>,
+    #[serde(rename = "token_issuer", skip_serializing_if = "Option::is_none")]
+    token_issuer: Option<&'s str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workspace_uuid: Option<&'s str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repository_uuid: Option<&'s str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pipeline_uuid: Option<&'s str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step_uuid: Option<&'s str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deployment_environment_uuid: Option<&'s str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    branch_name: Option<&'s str>,
+}
+
+impl<'s> Claims<'s> {
+    fn of(subject: Subject<'s>) -> Self {
+        let step = subject.step;
+        Self {
+            principal: subject.principal.as_str(),
+            email: subject.email,
+            auth_time: subject.auth_time.map(|time| time.0),
+            token_issuer: subject.token_issuer,
+            workspace_uuid: step.map(|step| step.workspace.as_str()),
+            repository_uuid: step.map(|step| step.repository.as_str()),
+            pipeline_uuid: step.and_then(|step| step.pipeline.as_deref()),
+            step_uuid: step.and_then(|step| step.step.as_deref()),
+            deployment_environment_uuid: step
+                .and_then(|step| step.deployment_environment.as_deref()),
+            branch_name: step.and_then(|step| step.branch.as_deref()),
+        }
+    }
 }
 
 /// A token, and how long it can be used.
@@ -73,29 +144,29 @@ impl Default for IdentityTokens {
 }
 
 impl IdentityTokens {
-    /// A token that says to `audience` whose session it is. It does not outlive `ends_at`, the
-    /// session's end.
+    /// A token that says to `audience` who calls. It does not outlive `ends_at`, the end of the
+    /// session or of the credential.
     ///
     /// # Errors
     /// [`NoRandomness`] of the host.
     pub fn token(
         &mut self,
         ring: &KeyRing,
-        session: &Session,
+        subject: Subject<'_>,
         ends_at: UnixTime,
         audience: &str,
         now: UnixTime,
         random: &mut dyn Random,
     ) -> Result<String, NoRandomness> {
-        // Neither a session's id nor an audience has a space.
-        let key = format!("{} {audience}", session.id);
+        // Neither a key nor an audience has a space.
+        let key = format!("{} {audience}", subject.key);
         let expires_at = now.plus(LIFETIME).min(ends_at);
         if let Some(signed) = self.signed.get(&key)
             && signed.serves(now, expires_at)
         {
             return Ok(signed.token.clone());
         }
-        let token = sign(ring, session, expires_at, audience, now, random)?;
+        let token = sign(ring, subject, expires_at, audience, now, random)?;
         let signed = Signed {
             token: token.clone(),
             issued_at: now,
@@ -110,14 +181,13 @@ impl IdentityTokens {
 /// none, so the host is asked first: for the token's id.
 fn sign(
     ring: &KeyRing,
-    session: &Session,
+    subject: Subject<'_>,
     expires_at: UnixTime,
     audience: &str,
     now: UnixTime,
     random: &mut dyn Random,
 ) -> Result<String, NoRandomness> {
     let jwt_id = random_text::<16>(random)?;
-    let identity = &session.identity;
     let claims = JWTClaims {
         issued_at: Some(Duration::from_secs(now.0)),
         expires_at: Some(Duration::from_secs(expires_at.0)),
@@ -126,15 +196,11 @@ fn sign(
             now.minus(Seconds(CLOCK_SKEW_SECONDS)).0,
         )),
         issuer: Some(ring.site().to_owned()),
-        subject: Some(identity.account_id.clone()),
+        subject: subject.subject.map(str::to_owned),
         audiences: Some(Audiences::AsString(audience.to_owned())),
         jwt_id: Some(jwt_id),
         nonce: None,
-        custom: Claims {
-            principal: Principal::Person.as_str(),
-            email: identity.email.as_deref(),
-            auth_time: session.issued_at.0,
-        },
+        custom: Claims::of(subject),
     };
     let options = HeaderOptions {
         signature_type: Some(TYPE.to_owned()),
@@ -275,7 +341,7 @@ mod tests {
             let (ring, random) = (&self.ring, &mut self.random);
             let session = session(id);
             self.tokens
-                .token(ring, &session, ends_at, audience, now, random)
+                .token(ring, Subject::of(&session), ends_at, audience, now, random)
         }
 
         /// How long the token lives that is handed out `seconds` after the first.

@@ -3,8 +3,9 @@
 
 use std::fmt;
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
-use hmac_sha256::HKDF;
+use hmac_sha256::{HKDF, HMAC};
 use jwt_simple::prelude::A256KWKey;
 use zeroize::Zeroizing;
 
@@ -93,6 +94,7 @@ pub(super) struct Keys {
     grant: XChaCha20Poly1305,
     login: XChaCha20Poly1305,
     returns: XChaCha20Poly1305,
+    names: Zeroizing<[u8; 32]>,
 }
 
 impl Keys {
@@ -119,6 +121,7 @@ impl Keys {
             grant: cipher(Purpose::Grant)?,
             login: cipher(Purpose::Login)?,
             returns: cipher(Purpose::Returns)?,
+            names: derived("names"),
         })
     }
 
@@ -156,6 +159,15 @@ impl KeyRing {
     #[must_use]
     pub fn site(&self) -> &str {
         &self.site
+    }
+
+    /// A name for a secret that somebody brought, which does not tell it: 22 characters of base64url.
+    #[must_use]
+    pub fn name_of(&self, owner: &str, secret: &str) -> String {
+        // No owner has a line end.
+        let text = Zeroizing::new(format!("{owner}\n{secret}"));
+        let mac = HMAC::mac(text.as_bytes(), self.first.names.as_slice());
+        URL_SAFE_NO_PAD.encode(mac.get(..16).unwrap_or_default())
     }
 
     /// The first key whose time has come; before all of their times, the one that comes first.

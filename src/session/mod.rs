@@ -22,7 +22,7 @@ pub use circuit::Circuit;
 pub use grant::Grant;
 pub(crate) use grant::USUAL_LIFETIME;
 pub use grant_cookies::{GrantCookies, Present};
-pub use identity_token::{IdentityTokens, key_set};
+pub use identity_token::{IdentityTokens, Subject, key_set};
 pub use key_ring::{KeyRing, SessionKey};
 pub use login::{PendingLogin, PendingLogins, SecondSignIn};
 pub use renewal::{Failure, Lease, Renewals, Spot, Standing};

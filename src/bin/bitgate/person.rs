@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 
-use bitgate::identity::Principal;
+use bitgate::identity::{PipelineStep, Principal};
 use bitgate::policy::{Name, NameError, Permission, Role};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
@@ -13,8 +13,9 @@ use crate::input::Input;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Person {
-    /// The provider's id of the account.
-    pub(crate) account_id: String,
+    /// The provider's id of the account; pipelines and access tokens have none.
+    #[serde(default)]
+    pub(crate) account_id: Option<String>,
     /// The primary address, if it is confirmed.
     #[serde(default)]
     pub(crate) email: Option<String>,
@@ -30,6 +31,39 @@ pub(crate) struct Person {
     /// The workspaces that they see.
     #[serde(default)]
     pub(crate) workspaces: Vec<Workspace>,
+    /// Who issued the token that they come with, if it is no session.
+    #[serde(default)]
+    pub(crate) issuer: Option<String>,
+    /// The token's subject.
+    #[serde(default)]
+    pub(crate) subject: Option<String>,
+    /// The step of a pipeline that it is: the claims of its token, and names that Bitbucket knows.
+    #[serde(default)]
+    pub(crate) pipeline: Option<Step>,
+}
+
+/// A step of a pipeline.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Step {
+    /// The slug of the workspace, as in `issuers`.
+    #[serde(deserialize_with = "workspace_slug")]
+    workspace: String,
+    /// `workspaceUuid`.
+    #[serde(deserialize_with = "uuid")]
+    workspace_uuid: String,
+    /// What the repository is called now.
+    #[serde(deserialize_with = "repository_slug")]
+    pub(crate) repository: String,
+    /// `repositoryUuid`.
+    #[serde(deserialize_with = "uuid")]
+    repository_uuid: String,
+    /// `branchName`.
+    #[serde(default)]
+    branch: Option<String>,
+    /// `deploymentEnvironmentUuid`.
+    #[serde(default)]
+    deployment_environment_uuid: Option<String>,
 }
 
 /// A workspace that somebody sees.
@@ -77,7 +111,40 @@ impl Person {
         let name = file.to_string_lossy();
         let input = Input::read(file).map_err(|error| format!("{name}: {error}"))?;
         // Nothing in it is secret, so the reader may show what it found.
-        serde_json::from_slice(input.bytes()).map_err(|error| format!("{name}: {error}"))
+        let person: Self =
+            serde_json::from_slice(input.bytes()).map_err(|error| format!("{name}: {error}"))?;
+        match person.contradiction() {
+            Some(message) => Err(format!("{name}: {message}")),
+            None => Ok(person),
+        }
+    }
+
+    fn contradiction(&self) -> Option<&'static str> {
+        match (self.principal, &self.account_id, &self.pipeline) {
+            (Principal::Person, None, _) => Some("expected account_id, but found none"),
+            (Principal::Pipeline, _, None) => Some("expected pipeline, but found none"),
+            (Principal::Pipeline, Some(_), _) => {
+                Some("expected no account_id, since a pipeline has no account")
+            }
+            (Principal::Person | Principal::Bot, _, Some(_)) => {
+                Some("expected principal \"pipeline\", since there is a pipeline")
+            }
+            (Principal::Person | Principal::Bot | Principal::Pipeline, _, _) => None,
+        }
+    }
+
+    /// What the token of a pipeline says.
+    pub(crate) fn step(&self) -> Option<PipelineStep> {
+        let step = self.pipeline.as_ref()?;
+        Some(PipelineStep {
+            workspace: step.workspace_uuid.clone(),
+            workspace_slug: step.workspace.clone(),
+            repository: step.repository_uuid.clone(),
+            pipeline: None,
+            step: None,
+            deployment_environment: step.deployment_environment_uuid.clone(),
+            branch: step.branch.clone(),
+        })
     }
 }
 

@@ -4,7 +4,7 @@
 
 use bitgate::bitbucket::Scopes;
 use bitgate::config::Config;
-use bitgate::identity::Principal;
+use bitgate::identity::{PipelineStep, Principal};
 use bitgate::policy::{Denial, Facts, Name, Origin, Permission, Role, Rule, Truth};
 
 use crate::person::{Person, Repository, Workspace};
@@ -14,6 +14,7 @@ use crate::person::{Person, Repository, Workspace};
 pub(super) struct Described<'a> {
     pub(super) person: &'a Person,
     config: &'a Config,
+    step: Option<PipelineStep>,
     /// What the token may that the rule is about.
     pub(super) scopes: Scopes,
 }
@@ -32,6 +33,7 @@ impl<'a> Described<'a> {
         Self {
             person,
             config,
+            step: person.step(),
             scopes,
         }
     }
@@ -71,6 +73,16 @@ impl<'a> Described<'a> {
         }
     }
 
+    /// Whether they come with a session rather than with a credential of their own.
+    pub(super) fn has_session(&self) -> bool {
+        self.person.principal == Principal::Person && self.person.issuer.is_none()
+    }
+
+    /// Whether Bitbucket can say what they may: not about who has a token that it does not take.
+    fn can_be_asked_about(&self) -> bool {
+        self.person.pipeline.is_none() && self.person.issuer.is_none()
+    }
+
     /// Whether a group is one of the configuration.
     pub(super) fn lists_accounts(&self, group: &str) -> bool {
         self.config.access.groups.members(group).is_some()
@@ -108,8 +120,8 @@ pub(super) fn repository<'w>(workspace: &'w Workspace, name: &Name) -> Option<&'
 }
 
 impl Facts for Described<'_> {
-    fn account_id(&self) -> &str {
-        &self.person.account_id
+    fn account_id(&self) -> Option<&str> {
+        self.person.account_id.as_deref()
     }
 
     fn email(&self) -> Option<&str> {
@@ -120,19 +132,53 @@ impl Facts for Described<'_> {
         self.person.principal
     }
 
+    fn issuer(&self) -> Option<(&str, Option<&str>)> {
+        let issuer = self.person.issuer.as_deref()?;
+        Some((issuer, self.person.subject.as_deref()))
+    }
+
+    fn step(&self) -> Option<&PipelineStep> {
+        self.step.as_ref()
+    }
+
+    fn is_called(&self, step: &PipelineStep, slug: &str) -> Truth {
+        let access = &self.config.access;
+        let path = format!("{}/{slug}", step.workspace_slug);
+        let pinned = access.repositories.iter().find(|(known, _)| *known == path);
+        let called = self.person.pipeline.as_ref().map(|step| &step.repository);
+        match pinned {
+            Some((_, uuid)) => Truth::of(*uuid == step.repository, Denial::Pipeline),
+            None if access.bot.is_none() => Truth::Void(Denial::Pipeline),
+            None => Truth::of(
+                called.is_some_and(|called| called == slug),
+                Denial::Pipeline,
+            ),
+        }
+    }
+
     fn scope(&self, scope: &str) -> Truth {
+        // Nobody says what a credential may that they brought.
+        if !self.has_session() {
+            return Truth::Void(Denial::Scope);
+        }
         Truth::of(self.scopes.allow(scope), Denial::Scope)
     }
 
     fn group(&self, name: &str) -> Truth {
+        let Some(account_id) = &self.person.account_id else {
+            return Truth::Void(Denial::Principal);
+        };
         let is_one = match self.config.access.groups.members(name) {
-            Some(members) => members.contains(&self.person.account_id),
+            Some(members) => members.contains(account_id),
             None => self.person.groups.iter().any(|group| group == name),
         };
         Truth::of(is_one, Denial::Group)
     }
 
     fn role(&self, workspace: &Name, origin: Origin, role: Role) -> Truth {
+        if !self.can_be_asked_about() {
+            return Truth::Void(Denial::Principal);
+        }
         match self.workspace(workspace, origin) {
             Err(truth) => truth,
             Ok(found) => {
@@ -149,6 +195,9 @@ impl Facts for Described<'_> {
         name: &Name,
         permission: Permission,
     ) -> Truth {
+        if !self.can_be_asked_about() {
+            return Truth::Void(Denial::Principal);
+        }
         let holder = match self.holder(workspace, origin) {
             Ok(holder) => holder,
             Err(truth) => return truth,
@@ -173,6 +222,9 @@ impl Facts for Described<'_> {
         key: &str,
         permission: Permission,
     ) -> Truth {
+        if !self.can_be_asked_about() {
+            return Truth::Void(Denial::Principal);
+        }
         let holder = match self.holder(workspace, origin) {
             Ok(holder) => holder,
             Err(truth) => return truth,

@@ -7,6 +7,7 @@ use bitgate::config::Config;
 use bitgate::gate::{Event, EventKind, Gate, Reason, Step};
 use bitgate::host::Host;
 use bitgate::http::{Request, RequestTarget, Unreadable};
+use bitgate::identity::Principal;
 use bitgate::json::Json;
 use bitgate::policy::{Allow, Found, Rule, Shadow, Truth};
 
@@ -191,12 +192,17 @@ impl<'a> Judge<'a> {
             .map(|asked| trace::lines(&rule.allow, written.as_ref(), asked, described.as_ref()));
         let lines = lines.unwrap_or_default();
         let is_elsewhere = !self.config.public.is_authority(&request.authority);
+        // Cookies work on the site's own host only, and credentials on every one.
+        let is_elsewhere = is_elsewhere && described.as_ref().is_none_or(Described::has_session);
         let refusal = match (&rule.allow, &described) {
             (Allow::Public, _) => None,
             (Allow::Nobody, _) => Some(Reason::Forbidden),
             (Allow::SignedIn | Allow::When(_), _) if is_elsewhere => Some(Reason::WrongHost),
             (Allow::SignedIn | Allow::When(_), None) => Some(Reason::NoSession),
-            (Allow::SignedIn, Some(_)) => None,
+            (Allow::SignedIn, Some(described)) => {
+                let is_person = described.person.principal == Principal::Person;
+                (!is_person).then_some(Reason::WrongPrincipal)
+            }
             (Allow::When(_), Some(_)) => match lines.first().map(|line| line.truth) {
                 Some(Truth::Yes) => None,
                 Some(Truth::No(denial) | Truth::Void(denial)) => Some(Reason::from(denial)),
@@ -225,6 +231,8 @@ impl<'a> Judge<'a> {
 fn of_event(event: &Event, is_own: bool) -> Verdict {
     match (event.event, event.reason, &event.rule) {
         (EventKind::Refused, Some(Reason::NoSession), _) if !is_own => Verdict::NeedsSession,
+        // Credentials work there, sessions not.
+        (EventKind::Refused, Some(Reason::WrongHost), Some(_)) => Verdict::NeedsSession,
         (EventKind::Refused, Some(reason), Some(_)) => Verdict::Refused(reason, By::Rule),
         (EventKind::Refused, Some(reason), None) => Verdict::Refused(reason, By::Itself),
         _ => Verdict::Own,

@@ -1,8 +1,9 @@
 //! A rule's conditions, each with what is known and what comes of it.
 
 use bitgate::bitbucket::Scopes;
+use bitgate::identity::PipelineStep;
 use bitgate::json::Json;
-use bitgate::policy::{Allow, Asked, Condition, Denial, Name, Origin, Part, Truth};
+use bitgate::policy::{Allow, Asked, Condition, Denial, Facts, Name, Origin, Part, Truth};
 
 use crate::explain::facts::{Described, repository};
 use crate::exposure::flow;
@@ -71,7 +72,9 @@ impl Trace<'_> {
             Condition::Account(_)
             | Condition::EmailDomain(_)
             | Condition::Group(_)
+            | Condition::Issuer { .. }
             | Condition::Nobody
+            | Condition::Pipeline(_)
             | Condition::Principal(_)
             | Condition::Project { .. }
             | Condition::Repository { .. }
@@ -109,21 +112,31 @@ impl Trace<'_> {
     /// What is known that the condition looks at.
     fn value(&self, condition: &Condition) -> Option<String> {
         let person = self.described.person;
+        let account = person.account_id.as_deref().unwrap_or("no account");
         match condition {
             Condition::AllOf(_)
             | Condition::AnyOf(_)
             | Condition::Nobody
             | Condition::Not(_)
             | Condition::SignedIn => None,
-            Condition::Account(_) => Some(person.account_id.clone()),
+            Condition::Account(_) => Some(account.to_owned()),
             Condition::EmailDomain(_) => {
                 let email = person.email.clone();
                 Some(email.unwrap_or_else(|| "no confirmed address".to_owned()))
             }
             Condition::Group(name) => Some(match self.described.lists_accounts(name) {
-                true => person.account_id.clone(),
+                true => account.to_owned(),
                 false if person.groups.is_empty() => "in no group".to_owned(),
                 false => format!("in {}", person.groups.join(", ")),
+            }),
+            Condition::Issuer { .. } => Some(match self.described.issuer() {
+                None => "no token of an issuer".to_owned(),
+                Some((issuer, None)) => issuer.to_owned(),
+                Some((issuer, Some(subject))) => format!("{issuer} {subject}"),
+            }),
+            Condition::Pipeline(_) => Some(match self.described.step() {
+                None => "no pipeline".to_owned(),
+                Some(step) => pipeline(step),
             }),
             Condition::Principal(_) => Some(person.principal.as_str().to_owned()),
             Condition::Scope(scopes) => {
@@ -175,6 +188,18 @@ impl Trace<'_> {
             }
         }
     }
+}
+
+/// What a step's token says, in a few words.
+fn pipeline(step: &PipelineStep) -> String {
+    let mut text = format!("repository {}", step.repository);
+    if let Some(branch) = &step.branch {
+        text.push_str(&format!(", branch {branch}"));
+    }
+    if let Some(environment) = &step.deployment_environment {
+        text.push_str(&format!(", environment {environment}"));
+    }
+    text
 }
 
 fn origin<T>(part: &Part<T>) -> Origin {

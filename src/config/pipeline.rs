@@ -1,0 +1,97 @@
+//! Conditions about machines: `pipeline`, and `issuer` with `subject`.
+
+use crate::config::reader::{Node, Reader, quoted};
+use crate::policy::{Condition, Name, PathTemplate, Pipeline};
+
+/// The longest branch name that is taken; git allows a path of the file system.
+const MAX_BRANCH_BYTES: usize = 255;
+
+impl Reader<'_> {
+    /// `pipeline`: what the token of a step must say.
+    pub(super) fn pipeline(
+        &self,
+        node: &Node<'_>,
+        paths: Option<&[PathTemplate]>,
+    ) -> Option<Pipeline> {
+        let known = [
+            "workspace",
+            "repository",
+            "branch",
+            "deployment_environment",
+        ];
+        let section = self.object(node, &known)?;
+        let workspace = section.member("workspace");
+        let repository = section.member("repository");
+        if workspace.is_none() && repository.is_none() {
+            let expected = "expected a workspace or a repository";
+            self.wrong(&section.path, expected, "none");
+        }
+        let workspace = match workspace {
+            Some(node) => self.part(&node, paths, Name::workspace).map(Some),
+            None => Some(None),
+        };
+        let repository = match repository {
+            Some(node) => self.part(&node, paths, Name::repository).map(Some),
+            None => Some(None),
+        };
+        let branches = match section.member("branch") {
+            Some(node) => self.branches(&node),
+            None => Some(Vec::new()),
+        };
+        let environments = match section.member("deployment_environment") {
+            Some(node) => self.environments(&node),
+            None => Some(Vec::new()),
+        };
+        Some(Pipeline {
+            workspace: workspace?,
+            repository: repository?,
+            branches: branches?,
+            deployment_environments: environments?,
+        })
+    }
+
+    fn branches(&self, node: &Node<'_>) -> Option<Vec<String>> {
+        // What git refuses in a name (git-check-ref-format), but for a `*` at the end.
+        let is_branch = |text: &str| {
+            let name = text.strip_suffix('*').unwrap_or(text);
+            let is_mark = |c: char| c.is_control() || " ~^:?*[\\".contains(c);
+            text != "*" && (1..=MAX_BRANCH_BYTES).contains(&text.len()) && !name.contains(is_mark)
+        };
+        let expected = "expected a branch such as \"main\", or a beginning such as \"release/*\"";
+        self.checked_texts(node, is_branch, expected)
+    }
+
+    fn environments(&self, node: &Node<'_>) -> Option<Vec<String>> {
+        let uuid = |text: &str| match Name::workspace(text) {
+            Ok(Name::Uuid(uuid)) => Some(uuid),
+            Ok(Name::Slug(_)) | Err(_) => None,
+        };
+        let expected = "expected the environment's UUID with its braces";
+        let texts = self.checked_texts(node, |text| uuid(text).is_some(), expected)?;
+        texts.iter().map(|text| uuid(text)).collect()
+    }
+
+    /// `issuer`, with `subject` beside it.
+    pub(super) fn issuer_condition(
+        &self,
+        section: &Node<'_>,
+        value: &Node<'_>,
+    ) -> Option<Condition> {
+        let issuer = self.string(value)?;
+        let is_subject = |text: &str| (1..=256).contains(&text.len());
+        let subjects = match section.member("subject") {
+            Some(node) => {
+                let expected = "expected a subject of 1 to 256 bytes";
+                self.checked_texts(&node, is_subject, expected)
+            }
+            None => Some(Vec::new()),
+        };
+        if issuer.is_empty() {
+            self.wrong(&value.path, "expected one of the issuers", &quoted(issuer));
+        }
+        Some(Condition::Issuer {
+            issuer: issuer.to_owned(),
+            subjects: subjects?,
+        })
+    }
+}

@@ -1,0 +1,159 @@
+//! Requests with a credential of their own: they get what the rule gives, or a refusal. Never a session.
+
+use std::rc::Rc;
+
+use crate::bitbucket::Credential;
+use crate::gate::access::{Decision, Patience};
+use crate::gate::actor::Actor;
+use crate::gate::caller::{Caller, NoCaller};
+use crate::gate::client::RequestId;
+use crate::gate::intent::is_intended;
+use crate::gate::presented::{Presented, Scheme};
+use crate::gate::protected::{Protected, Subject};
+use crate::gate::refusal::Refusal;
+use crate::gate::waiting::Wait;
+use crate::gate::{Gate, Reason, Step};
+use crate::host::Host;
+use crate::policy::{Inject, Rule};
+
+impl Gate {
+    /// What becomes of a request that shows a credential of ours; `None` if it shows none.
+    pub(super) fn on_caller(
+        self: &Rc<Self>,
+        presented: Presented,
+        subject: Subject<'_>,
+        host: &mut Host<'_>,
+    ) -> Option<Protected> {
+        let Subject {
+            request,
+            index,
+            rule,
+            patience,
+            ..
+        } = subject;
+        let named = Some((index, rule));
+        let scheme = presented.scheme();
+        let caller = match self.caller(presented, patience, host)? {
+            Ok(caller) => caller,
+            Err(NoCaller::Waits(wait)) => return Some(Protected::Waits(wait)),
+            Err(NoCaller::Refused(reason)) => {
+                let step = Refusal::new(reason).into_step(request, named);
+                return Some(Protected::Decided(step));
+            }
+            Err(NoCaller::Unavailable(reason)) => {
+                let step = Refusal::new(reason).into_step(request, named);
+                return Some(Protected::Decided(step));
+            }
+        };
+        // A browser sends a password along with what other sites make it do, as it does cookies.
+        let is_meant = scheme != Scheme::Basic
+            || is_intended(request, &self.config.public.origin, &rule.origins);
+        let reason = match is_meant {
+            false => Reason::CrossSite,
+            true => match self.decide(rule, request, Actor::Caller(&caller), patience, host) {
+                Decision::Allowed(aging) => match self.forward_for(subject, &caller, host) {
+                    Ok(mut forward) => {
+                        let actor = Actor::Caller(&caller);
+                        let ahead = aging.and_then(|need| self.ask_ahead(&need, actor, host));
+                        forward.ahead = ahead;
+                        return Some(Protected::Decided(Step::Forward(forward)));
+                    }
+                    Err(reason) => reason,
+                },
+                Decision::Later(job, wants) => {
+                    return Some(Protected::Waits(Wait {
+                        job,
+                        wants,
+                        reason: Reason::RightsUnavailable,
+                    }));
+                }
+                Decision::Denied(reason) | Decision::Unavailable(reason) => reason,
+                Decision::Over => Reason::CredentialRefused,
+            },
+        };
+        let step = Refusal::new(reason).into_step(request, named);
+        Some(Protected::Decided(step.about_caller(&caller)))
+    }
+
+    /// Whose the credential is that a request shows; `None` if it shows none of ours.
+    pub(super) fn caller(
+        self: &Rc<Self>,
+        presented: Presented,
+        patience: Patience,
+        host: &mut Host<'_>,
+    ) -> Option<Result<Rc<Caller>, NoCaller>> {
+        match presented {
+            Presented::Nothing | Presented::Others(_) => None,
+            Presented::Bad(reason) => Some(Err(NoCaller::Refused(reason))),
+            Presented::Token(_, kind, credential) => {
+                let owner = self.owner(kind, credential, patience, host);
+                Some(owner.map(Rc::new))
+            }
+            Presented::Jwt(_, _) => Some(Err(NoCaller::Refused(Reason::InvalidToken))),
+        }
+    }
+
+    /// The request as the upstream gets it.
+    fn forward_for(
+        self: &Rc<Self>,
+        subject: Subject<'_>,
+        caller: &Rc<Caller>,
+        host: &mut Host<'_>,
+    ) -> Result<crate::gate::Forward, Reason> {
+        let Subject {
+            request,
+            cookies,
+            rule,
+            ..
+        } = subject;
+        let credential = passed_on(rule, caller)?;
+        let actor = Actor::Caller(caller);
+        let token = self
+            .identity_token(rule, actor, host)
+            .map_err(|_| Reason::NoRandomness)?;
+        let groups = actor
+            .identity()
+            .and_then(|identity| self.groups_for(identity, host));
+        let id = RequestId::of(&request.headers);
+        let mut forward = self.forward(request, cookies);
+        // It was for us, and goes no further by itself.
+        forward.remove.push("authorization".to_owned());
+        Ok(forward
+            .for_actor(&self.config, rule.inject, actor, credential, groups, id)
+            .with_identity_token(token))
+    }
+}
+
+/// The caller's own credential, where the rule passes it on.
+fn passed_on<'c>(rule: &Rule, caller: &'c Caller) -> Result<Option<&'c Credential>, Reason> {
+    match rule.inject {
+        Inject::Identity | Inject::None => Ok(None),
+        // A rule that names a consumer wants the token of that one: with its scopes, and no others.
+        Inject::Bearer | Inject::Git if rule.consumer.is_some() => Err(Reason::NoToken),
+        Inject::Bearer | Inject::Git => match &caller.credential {
+            Some(credential) => Ok(Some(credential)),
+            None => Err(Reason::NoToken),
+        },
+    }
+}
+
+impl Presented {
+    fn scheme(&self) -> Scheme {
+        match self {
+            Self::Jwt(scheme, _) | Self::Others(scheme) | Self::Token(scheme, ..) => *scheme,
+            Self::Bad(_) | Self::Nothing => Scheme::Other,
+        }
+    }
+}
+
+impl Step {
+    /// An answer, with the caller that it is about.
+    fn about_caller(mut self, caller: &Caller) -> Self {
+        if let Self::Respond(_, event) = &mut self {
+            let identity = caller.identity.as_ref();
+            event.account_id = identity.map(|identity| identity.account_id.clone());
+            event.caller = Some(caller.label());
+        }
+        self
+    }
+}
