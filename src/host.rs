@@ -1,6 +1,12 @@
 //! What the core may ask of its host while it decides. Everything slow or visible is not asked but
 //! returned: calls, replies, header edits and log events are values.
 
+#[cfg(not(target_family = "wasm"))]
+mod signatures;
+
+#[cfg(not(target_family = "wasm"))]
+pub use signatures::NativeSignatures;
+
 use std::fmt;
 
 use crate::time::UnixTime;
@@ -41,6 +47,50 @@ pub trait SharedData: fmt::Debug {
     fn write(&mut self, key: &str, value: &[u8], expected: Option<Version>) -> bool;
 }
 
+/// The host could not verify a signature at all, which says nothing about the signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CannotVerify;
+
+impl fmt::Display for CannotVerify {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("expected a host that verifies signatures, but found none")
+    }
+}
+
+impl std::error::Error for CannotVerify {}
+
+/// How a signature was made: RSASSA-PKCS1-v1_5, or ECDSA on the curve of that size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignatureAlgorithm {
+    /// ECDSA with P-256 and SHA-256.
+    EcdsaP256Sha256,
+    /// ECDSA with P-384 and SHA-384.
+    EcdsaP384Sha384,
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    RsaSha256,
+    /// RSASSA-PKCS1-v1_5 with SHA-384.
+    RsaSha384,
+    /// RSASSA-PKCS1-v1_5 with SHA-512.
+    RsaSha512,
+}
+
+/// Verifies signatures of RSA and EC keys, which the module has no code for.
+pub trait Signatures: fmt::Debug {
+    /// Whether `signature` is that of `message` by `key`: a DER SubjectPublicKeyInfo (RFC 5280
+    /// section 4.1) of the algorithm's kind. The signature of ECDSA is an `Ecdsa-Sig-Value` in DER
+    /// (RFC 3279 section 2.2.3). A key that is none verifies nothing.
+    ///
+    /// # Errors
+    /// [`CannotVerify`] if the host has no such function, or does not answer as it should.
+    fn verify(
+        &self,
+        algorithm: SignatureAlgorithm,
+        key: &[u8],
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<bool, CannotVerify>;
+}
+
 /// One event's view of the world.
 #[derive(Debug)]
 pub struct Host<'a> {
@@ -50,4 +100,6 @@ pub struct Host<'a> {
     pub random: &'a mut dyn Random,
     /// Data shared by all workers.
     pub shared: &'a mut dyn SharedData,
+    /// Signatures of RSA and EC keys.
+    pub signatures: &'a dyn Signatures,
 }

@@ -20,7 +20,7 @@ use std::rc::Rc;
 
 use bitgate::config::Config;
 use bitgate::gate::{Gate, Job, Renewal, Step, Waiting, Watch};
-use bitgate::host::Host;
+use bitgate::host::{Host, NativeSignatures};
 use bitgate::http::{Headers, Reply, Request, SetCookie};
 use bitgate::time::UnixTime;
 use bitgate_simulator::bitbucket::{Fault, FaultResponse};
@@ -144,6 +144,7 @@ impl Machine {
                 now,
                 random: &mut self.random,
                 shared: memory,
+                signatures: &NativeSignatures,
             },
         )
     }

@@ -48,6 +48,7 @@ impl Worker {
             now,
             random: &mut random,
             shared: &mut shared,
+            signatures: &hostcalls::EnvoySignatures,
         })
     }
 

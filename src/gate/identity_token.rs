@@ -74,7 +74,7 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
-    use crate::host::{Random, SharedData, Version};
+    use crate::host::{NativeSignatures, Random, SharedData, Version};
     use crate::http::{Cookies, Headers};
     use crate::identity::Identity;
     use crate::oauth::{AccessToken, RefreshToken};
@@ -173,6 +173,7 @@ mod tests {
             now: NOW,
             random: &mut random,
             shared: &mut Nothing,
+            signatures: &NativeSignatures,
         };
         gate.on_request(Request::read(fields.to_vec()), &mut host)
     }

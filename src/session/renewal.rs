@@ -341,7 +341,7 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::{NoRandomness, Random};
+    use crate::host::{NativeSignatures, NoRandomness, Random};
     use crate::slots::Memory;
 
     #[derive(Debug, Default)]
@@ -390,6 +390,7 @@ mod tests {
                 now: UnixTime(now),
                 random: &mut self.random,
                 shared: &mut self.memory,
+                signatures: &NativeSignatures,
             };
             self.renewals.lease(spot, session, end, SPAN, &mut host)
         }

@@ -432,7 +432,7 @@ pub fn cases() -> Vec<Case> {
 
 fn going_back_to_older_keys_is_refused() {
     use bitgate::gate::Gate;
-    use bitgate::host::Host;
+    use bitgate::host::{Host, NativeSignatures};
     use bitgate::time::UnixTime;
     let gate = |keys: Value| {
         let mut config = Example::read("demo.yaml").plugin();
@@ -451,6 +451,7 @@ fn going_back_to_older_keys_is_refused() {
         now: UnixTime(1_800_000_000),
         random: &mut random,
         shared: &mut shared,
+        signatures: &NativeSignatures,
     };
     for keys in [json!([old]), json!([new, old]), json!([new])] {
         assert_eq!(gate(keys).take_over_keys(&mut host), Ok(()));

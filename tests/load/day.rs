@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use bitgate::config::Config;
 use bitgate::gate::{EventKind, Gate, Job, Pending, Progress, Step, Waiting, Watch};
-use bitgate::host::Host;
+use bitgate::host::{Host, NativeSignatures};
 use bitgate::http::{Call, HeaderValue, Reply, Request, SetCookie};
 use bitgate::time::UnixTime;
 use bitgate_simulator::bitbucket::Bitbucket;
@@ -231,6 +231,7 @@ impl Day {
                 now,
                 random: &mut self.random,
                 shared: &mut self.memory,
+                signatures: &NativeSignatures,
             },
         )
     }

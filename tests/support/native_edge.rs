@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use bitgate::config::Config;
 use bitgate::gate::{Forward, Gate, Job, Progress, ResponsePlan, Step};
-use bitgate::host::{Host, NoRandomness, Random, SharedData, Version};
+use bitgate::host::{Host, NativeSignatures, NoRandomness, Random, SharedData, Version};
 use bitgate::http::{Call, Reply, SetCookie};
 use bitgate::time::{Seconds, UnixTime};
 
@@ -148,6 +148,7 @@ impl NativeEdge {
             now: UnixTime(self.around.clock.now()),
             random: &mut self.random,
             shared: &mut self.shared,
+            signatures: &NativeSignatures,
         }
     }
 
@@ -273,6 +274,7 @@ impl Edge for NativeEdge {
             now,
             random: &mut self.random,
             shared: &mut self.shared,
+            signatures: &NativeSignatures,
         };
         let mut step = self.gate.on_request(received, &mut host);
         loop {
@@ -283,6 +285,7 @@ impl Edge for NativeEdge {
                         now,
                         random: &mut self.random,
                         shared: &mut self.shared,
+                        signatures: &NativeSignatures,
                     };
                     step = pending.resume(reply, &mut host);
                 }

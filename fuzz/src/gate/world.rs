@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use bitgate::gate::{Gate, Job, Renewal, Step};
-use bitgate::host::Host;
+use bitgate::host::{Host, NativeSignatures};
 use bitgate::http::{Cookies, Headers, Reply, Request};
 use bitgate::oauth::{AuthorizationResponse, State};
 use bitgate::session::PendingLogins;
@@ -252,6 +252,7 @@ impl World {
             now: self.now,
             random: &mut self.random,
             shared: &mut self.shared,
+            signatures: &NativeSignatures,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use bitgate::config::Config;
 use bitgate::gate::{Event, EventKind, Gate, Reason, Step};
-use bitgate::host::Host;
+use bitgate::host::{Host, NativeSignatures};
 use bitgate::http::{Request, RequestTarget, Unreadable};
 use bitgate::identity::Principal;
 use bitgate::json::Json;
@@ -152,6 +152,7 @@ impl<'a> Judge<'a> {
             now: now(),
             random: &mut System,
             shared: &mut Memory::default(),
+            signatures: &NativeSignatures,
         };
         let mut step = self.gate.on_request(received, &mut host);
         while let Step::Noted(_, next) = step {
