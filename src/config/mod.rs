@@ -4,6 +4,7 @@
 mod access;
 mod allow;
 mod bitbucket;
+mod bots;
 mod consumers;
 mod groups;
 mod headers;
@@ -15,7 +16,8 @@ mod session;
 mod structure;
 mod text;
 
-pub use access::{Access, Bot};
+pub use access::Access;
+pub use bots::{Bot, BotCredential};
 pub use consumers::Consumer;
 pub use groups::{GroupSource, Groups};
 pub use headers::{Fact, IdentityHeaders};
@@ -170,13 +172,22 @@ impl Reader<'_> {
             Some(node) => self.revocations(&node),
             None => Some(Revocations::default()),
         };
-        let access = self.access(&root, is_loopback);
+        let bots = Self::bot_names(&root);
+        let access = self.access(&root, &bots, is_loopback);
+        for bot in access.iter().flat_map(|access| &access.bots) {
+            if let (BotCredential::Client { client, .. }, Some((keys, _))) =
+                (&bot.credential, &session)
+            {
+                self.distinct_secrets("session.keys", keys, client);
+            }
+        }
         let rules = self
             .required(&root, "rules")
-            .and_then(|node| self.rules(&node, is_loopback));
+            .and_then(|node| self.rules(&node, &bots, is_loopback));
         self.named_consumers(&root);
         if let (Some(access), Some(rules)) = (&access, &rules) {
             self.known_names(&root, access, rules);
+            self.uses_of_bots(&root, access, rules);
         }
         let (keys, lifetimes) = session?;
         Some(Config {

@@ -92,7 +92,9 @@ impl Gate {
                 Asked::Answered => continue,
                 Asked::Token => return Decision::Over,
                 Asked::Job(job) => {
-                    return Decision::Later(Some(job), need.question.key(account_id));
+                    // Of a bot that asks, the token comes first.
+                    let wants = job.brings();
+                    return Decision::Later(Some(job), wants);
                 }
                 Asked::Leased => return Decision::Later(None, need.question.key(account_id)),
                 Asked::Refused(reason) => reason,

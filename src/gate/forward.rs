@@ -124,7 +124,8 @@ impl Forward {
         // A token that is no header value was refused when it was read.
         let authorization = match inject {
             Inject::None => return self,
-            Inject::Identity => None,
+            // The credential of a bot is put there by itself.
+            Inject::Identity | Inject::Bot(..) => None,
             Inject::Bearer => bearer_authorization(token),
             Inject::Git => git_authorization(token),
         };

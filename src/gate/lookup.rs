@@ -3,6 +3,8 @@
 use std::fmt;
 use std::rc::Rc;
 
+use crate::bitbucket::InvalidAnswer;
+use crate::gate::bot::NoToken;
 use crate::gate::facts::Need;
 use crate::gate::job::{Job, Progress};
 use crate::gate::{Event, EventKind, Gate, Reason};
@@ -81,7 +83,16 @@ impl Gate {
             }
             Asking::Free(spot) => spot,
         };
-        let (asker, token, budget) = self.credential_for(question, token);
+        let (asker, token) = match self.asker(question) {
+            None => (Asker::Person, token.clone()),
+            Some(place) => match self.bot_token(place, host) {
+                Ok(grant) => (Asker::Bot, grant.access_token.clone()),
+                Err(NoToken::Later(Some(job))) => return Asked::Job(job),
+                Err(NoToken::Later(None)) => return Asked::Leased,
+                Err(NoToken::Unavailable) => return Asked::Refused(Reason::BotUnavailable),
+            },
+        };
+        let budget = self.budget_for(question);
         if !self.api_circuit.allows(host.now, host.shared) {
             return Asked::Refused(Reason::RightsUnavailable);
         }
@@ -104,26 +115,19 @@ impl Gate {
         })))
     }
 
-    /// Who asks a question, and whose budget it costs.
-    fn credential_for(
-        &self,
-        question: &Question,
-        token: &AccessToken,
-    ) -> (Asker, AccessToken, &Budget) {
-        let bot = match question {
-            Question::Groups(_) => self.config.access.groups.source.as_ref().map(|it| &it.bot),
-            Question::Directory(_) | Question::Repositories(_) => self.config.access.bot.as_ref(),
+    /// The bot that asks a question; `None` for the person.
+    fn asker(&self, question: &Question) -> Option<usize> {
+        match question {
+            Question::Groups(_) => self.config.access.groups.source.as_ref().map(|it| it.bot),
+            Question::Directory(_) | Question::Repositories(_) => self.config.access.bot,
             Question::Projects(..) | Question::Role(_) | Question::Workspaces => None,
-        };
-        match bot.and_then(|bot| {
-            Some((
-                bot,
-                self.budgets.iter().find(|(name, _)| *name == bot.name)?,
-            ))
-        }) {
-            Some((bot, (_, budget))) => (Asker::Bot, bot.token.clone(), budget),
-            None => (Asker::Person, token.clone(), &self.consumers.main.budget),
         }
+    }
+
+    /// Whose budget it costs.
+    fn budget_for(&self, question: &Question) -> &Budget {
+        let bot = self.asker(question).and_then(|place| self.bots.get(place));
+        bot.map_or(&self.consumers.main.budget, |bot| &bot.budget)
     }
 
     /// As long as one call may take, there and back.
@@ -131,9 +135,15 @@ impl Gate {
         Seconds(self.config.bitbucket.api.timeout.0.saturating_add(MARGIN.0))
     }
 
-    /// What the clock brings: the groups of the workspace are read anew. Called every second or so,
-    /// on every worker; one of them asks.
-    pub fn on_tick(self: &Rc<Self>, host: &mut Host<'_>) -> Option<Job> {
+    /// What the clock brings: bots get their tokens, and the groups of the workspace are read anew.
+    /// Called every second or so, on every worker; one of them asks.
+    pub fn on_tick(self: &Rc<Self>, host: &mut Host<'_>) -> Vec<Job> {
+        let mut jobs = self.bots_on_tick(host);
+        jobs.extend(self.groups_on_tick(host));
+        jobs
+    }
+
+    fn groups_on_tick(self: &Rc<Self>, host: &mut Host<'_>) -> Option<Job> {
         let source = self.config.access.groups.source.as_ref()?;
         let question = Question::Groups(source.workspace.as_str().to_owned());
         let known = self.rights.find(&question, "", host.now, host.shared);
@@ -145,7 +155,9 @@ impl Gate {
             overdue_percent: self.rights.terms().overdue_percent(asked_at, host.now),
         });
         let need = Need { question, asked_at };
-        match self.ask_as(&need, priority, ("", "", &source.bot.token), host) {
+        // A bot asks, whatever the token.
+        let nobody = AccessToken::new("");
+        match self.ask_as(&need, priority, ("", "", &nobody), host) {
             Asked::Job(job) => Some(job),
             Asked::Refused(_) => {
                 // Or each request would look into shared data, whether it is still so.
@@ -179,11 +191,12 @@ impl Gate {
         (!names.is_empty()).then(|| names.join(","))
     }
 
-    /// How many calls are left of each credential's hour: names and numbers of gauges.
+    /// How many calls are left of each credential's hour, and how the tokens of bots are: names and
+    /// numbers of gauges.
     #[must_use]
     pub fn gauges(&self, host: &Host<'_>) -> Vec<(String, u64)> {
         let consumers = self.consumers.iter().map(|consumer| &consumer.budget);
-        let bots = self.budgets.iter().map(|(_, budget)| budget);
+        let bots = self.bots.iter().map(|bot| &bot.budget);
         let gauge = |budget: &Budget| {
             let left = budget.left(host.now, host.shared);
             let name = budget.name();
@@ -192,7 +205,9 @@ impl Gate {
                 left.into(),
             )
         };
-        consumers.chain(bots).map(gauge).collect()
+        let mut gauges: Vec<_> = consumers.chain(bots).map(gauge).collect();
+        gauges.extend(self.bot_gauges(host));
+        gauges
     }
 }
 
@@ -212,7 +227,7 @@ impl Lookup {
             Err(failure) => Progress::Done(self.fail(&failure, host)),
             Ok(None) => Progress::Done(self.publish(host)),
             Ok(Some(call)) => {
-                let (_, _, budget) = gate.credential_for(self.collected.question(), &self.token);
+                let budget = gate.budget_for(self.collected.question());
                 if budget
                     .take(Priority::Further, host.now, host.shared)
                     .is_err()
@@ -230,7 +245,7 @@ impl Lookup {
     fn publish(self: Box<Self>, host: &mut Host<'_>) -> Event {
         let gate = Rc::clone(&self.gate);
         gate.api_circuit.succeeded(host.shared);
-        let (_, _, budget) = gate.credential_for(self.collected.question(), &self.token);
+        let budget = gate.budget_for(self.collected.question());
         budget.resume(host.now, host.shared);
         let (question, account_id) = (self.collected.question().clone(), self.account_id.clone());
         let Self {
@@ -254,11 +269,19 @@ impl Lookup {
 
     fn fail(&self, failure: &Failure, host: &mut Host<'_>) -> Event {
         let gate = &self.gate;
-        let (_, _, budget) = gate.credential_for(self.collected.question(), &self.token);
+        let budget = gate.budget_for(self.collected.question());
         if let Failure::RateLimited(after) = failure {
             budget.pause(*after, host.now, host.shared);
         }
-        match failure.is_about_this() {
+        // Bitbucket answers, and does not accept the bot's token: that says nothing about other questions.
+        let is_rejected = *failure == Failure::Unavailable(InvalidAnswer::Denied(401));
+        if let Some(place) = gate
+            .asker(self.collected.question())
+            .filter(|_| is_rejected)
+        {
+            gate.bot_token_rejected(place, &self.token, host);
+        }
+        match is_rejected || failure.is_about_this() {
             true => gate.api_circuit.succeeded(host.shared),
             false => gate.api_circuit.failed(host.now, host.shared),
         }

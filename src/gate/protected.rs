@@ -103,6 +103,7 @@ impl Gate {
             ..
         } = subject;
         let aging = self.permitted(subject, &signed_in, host)?;
+        let of_bot = self.bot_authorization_for(subject, &signed_in, host)?;
         // Before a lease is taken, which a refusal would leave to nobody.
         let Ok(token) = self.identity_token(rule, &signed_in, host) else {
             let step = self.refuse(request, Some((index, rule)), Reason::NoRandomness);
@@ -118,6 +119,7 @@ impl Gate {
         let mut forward = self
             .forward(request, cookies)
             .for_person(&self.config, rule.inject, good.injected(), groups, id)
+            .with_authorization(of_bot)
             .with_identity_token(token);
         forward.response.cookies.extend(slid);
         forward.response.cookies.extend(good.cookies);
@@ -211,7 +213,7 @@ impl Gate {
 
     /// An answer for somebody who would go on if Bitbucket answered: they use their session, and are not
     /// sent to sign in for it.
-    fn not_idle(&self, step: Step, signed_in: &SignedIn, host: &mut Host<'_>) -> Step {
+    pub(super) fn not_idle(&self, step: Step, signed_in: &SignedIn, host: &mut Host<'_>) -> Step {
         let slid = self.sessions.slide(signed_in, host.now, host.random);
         step.bringing(slid.as_slice())
     }
