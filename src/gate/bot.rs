@@ -305,3 +305,159 @@ impl Forward {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::gate::{EventKind, Progress};
+    use crate::host::{NoRandomness, Random};
+    use crate::http::Reply;
+    use crate::slots::Memory;
+
+    #[derive(Debug)]
+    struct Sevens;
+
+    impl Random for Sevens {
+        fn fill(&mut self, bytes: &mut [u8]) -> Result<(), NoRandomness> {
+            bytes.fill(7);
+            Ok(())
+        }
+    }
+
+    fn gate() -> Rc<Gate> {
+        let config = json!({
+            "public_url": "https://a.test",
+            "bitbucket": {
+                "client_id": "id",
+                "client_secret": {"env": "SECRET"},
+                "scopes": ["account"],
+                "web": {"cluster": "web"},
+                "api": {"cluster": "api"},
+            },
+            "session": {"keys": [{"kid": "k", "key": {"env": "KEY"}}]},
+            "bots": {
+                "fixed": {"access_token": {"env": "SECRET"}},
+                "fetched": {"client_credentials": {"client_id": "b", "client_secret": {"env": "SECRET"}}},
+            },
+            "rules": [
+                {"match": {"path": "/a"}, "allow": "signed_in", "inject": {"bot": "fixed", "as": "git"}},
+                {"match": {"path": "/b"}, "allow": "signed_in", "inject": {"bot": "fetched"}},
+                {"match": {"path": "/c"}, "allow": "signed_in", "inject": "bearer"},
+            ],
+        });
+        let environment = |name: &str| match name {
+            "KEY" => Some("dGVzdC1vbmx5LXRlc3Qtb25seS10ZXN0LW9ubHktMDE=".to_owned()),
+            _ => Some("unit-test-secret".to_owned()),
+        };
+        Gate::new(Config::parse(config.to_string().as_bytes(), &environment).unwrap()).unwrap()
+    }
+
+    fn host(now: u64, shared: &mut Memory) -> Host<'_> {
+        // It has no state.
+        let random = Box::leak(Box::new(Sevens));
+        Host {
+            now: UnixTime(now),
+            random,
+            shared,
+        }
+    }
+
+    fn answer(status: u16, body: &str) -> Reply {
+        Reply::Answer {
+            status,
+            media_type: "application/json".to_owned(),
+            body: body.as_bytes().to_vec(),
+            retry_after: None,
+        }
+    }
+
+    fn finish(job: Job, reply: Reply, now: u64, memory: &mut Memory) -> EventKind {
+        match job.resume(reply, &mut host(now, memory)) {
+            Progress::Done(event) => event.event,
+            Progress::Again(_) => panic!("one call is enough"),
+        }
+    }
+
+    /// What a request on the rule gets: its header, or what becomes of it.
+    fn ask(
+        gate: &Rc<Gate>,
+        rule: usize,
+        now: u64,
+        memory: &mut Memory,
+    ) -> Result<String, Protected> {
+        let fields = [
+            (":method", "GET"),
+            (":authority", "a.test"),
+            (":path", "/x"),
+        ];
+        let fields = fields.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
+        let request = Request::read(fields.to_vec()).unwrap();
+        let named = (rule, &gate.config.policy.rules()[rule]);
+        let mut host = host(now, memory);
+        let found = gate.bot_authorization(named, &request, Patience::Left, &mut host);
+        let value = found.map_err(|stopped| *stopped)?;
+        Ok(value.map_or(String::new(), |value| value.as_str().to_owned()))
+    }
+
+    fn waits(found: Result<String, Protected>) -> Option<Job> {
+        match found {
+            Err(Protected::Waits(wait)) => {
+                assert!(
+                    wait.job
+                        .as_ref()
+                        .is_none_or(|job| job.brings() == wait.wants)
+                );
+                wait.job
+            }
+            Ok(_) | Err(Protected::Decided(_)) => panic!("expected a wait"),
+        }
+    }
+
+    #[test]
+    fn requests_on_all_workers_wait_for_one_call() {
+        let (one, two) = (gate(), gate());
+        let mut memory = Memory::default();
+        let job = waits(ask(&one, 1, 1_000, &mut memory)).expect("the first one asks");
+        assert!(waits(ask(&one, 1, 1_000, &mut memory)).is_none());
+        assert!(waits(ask(&two, 1, 1_001, &mut memory)).is_none());
+        assert!(two.bots_on_tick(&mut host(1_001, &mut memory)).is_empty());
+        assert_eq!(job.call().body, b"grant_type=client_credentials");
+        let body =
+            r#"{"access_token":"t","token_type":"bearer","expires_in":600,"refresh_token":"r"}"#;
+        let event = finish(job, answer(200, body), 1_002, &mut memory);
+        assert_eq!(event, EventKind::BotFetched);
+        for gate in [&one, &two] {
+            assert_eq!(ask(gate, 1, 1_002, &mut memory).ok().unwrap(), "Bearer t");
+            // Counted from when it was asked for.
+            assert_eq!(ask(gate, 1, 1_599, &mut memory).ok().unwrap(), "Bearer t");
+        }
+        let job = waits(ask(&two, 1, 1_600, &mut memory)).expect("it is over");
+        let event = finish(job, answer(503, ""), 1_601, &mut memory);
+        assert_eq!(event, EventKind::BotNotFetched);
+        for gate in [&one, &two] {
+            let stopped = ask(gate, 1, 1_602, &mut memory);
+            assert!(matches!(stopped, Err(Protected::Decided(_))));
+        }
+    }
+
+    #[test]
+    fn a_fixed_token_is_always_there_and_no_rule_without_a_bot_gets_one() {
+        let (gate, mut memory) = (gate(), Memory::default());
+        let value = ask(&gate, 0, 1, &mut memory).ok().unwrap();
+        assert!(value.starts_with("Basic "), "{value}");
+        assert_eq!(ask(&gate, 2, 1, &mut memory).ok().unwrap(), "");
+        let gauges = gate.bot_gauges(&host(1, &mut memory));
+        let names: Vec<_> = gauges.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "bitgate_bot_failures.bot.fetched",
+                "bitgate_bot_last_success.bot.fetched",
+                "bitgate_bot_token_seconds_left.bot.fetched",
+            ]
+        );
+        assert!(!format!("{gate:?}").contains("unit-test-secret"));
+    }
+}

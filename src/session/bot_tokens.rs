@@ -337,3 +337,243 @@ impl BotTokens {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oauth::ClientSecret;
+    use crate::session::SessionKey;
+    use crate::slots::Memory;
+
+    #[derive(Debug, Default)]
+    struct Counter(u8);
+
+    impl Random for Counter {
+        fn fill(&mut self, bytes: &mut [u8]) -> Result<(), NoRandomness> {
+            self.0 = self.0.wrapping_add(1);
+            bytes.fill(self.0);
+            Ok(())
+        }
+    }
+
+    const SPAN: Seconds = Seconds(8);
+
+    fn ring(kid: &str) -> KeyRing {
+        let key = SessionKey::new(kid, [7; 32].into()).unwrap();
+        KeyRing::new("https://a.test", &[key]).unwrap()
+    }
+
+    fn client(secret: &str) -> ClientCredentials {
+        ClientCredentials {
+            id: "id".to_owned(),
+            secret: ClientSecret::new(secret),
+        }
+    }
+
+    fn grant(token: &str, now: u64) -> Grant {
+        Grant {
+            access_token: AccessToken::new(token),
+            refresh_token: None,
+            expires_at: UnixTime(now + 7_200),
+            lifetime: Seconds(7_200),
+            scopes: None,
+        }
+    }
+
+    /// One bot, with two workers that share a memory.
+    struct Site {
+        ring: KeyRing,
+        tokens: BotTokens,
+        memory: Memory,
+        random: Counter,
+    }
+
+    impl Site {
+        fn new() -> Self {
+            let ring = ring("k");
+            Self {
+                tokens: BotTokens::new(&ring, "b", &client("s")),
+                ring,
+                memory: Memory::default(),
+                random: Counter::default(),
+            }
+        }
+
+        fn due(&self, now: u64) -> BotDue {
+            let seen = self.tokens.look(&self.memory);
+            let token = self.tokens.token(&self.ring, &seen);
+            let has_token = token.is_some_and(|grant| now < grant.expires_at.0);
+            seen.due(has_token, UnixTime(now))
+        }
+
+        fn take(&mut self, seen: SeenBot, now: u64) -> Option<BotLease> {
+            let mut host = Host {
+                now: UnixTime(now),
+                random: &mut self.random,
+                shared: &mut self.memory,
+            };
+            self.tokens.lease(seen, SPAN, &mut host)
+        }
+
+        fn lease(&mut self, now: u64) -> BotLease {
+            assert_eq!(self.due(now), BotDue::Free);
+            let seen = self.tokens.look(&self.memory);
+            self.take(seen, now).unwrap()
+        }
+
+        fn publish(&mut self, token: &str, now: u64) {
+            let grant = grant(token, now);
+            let sealed = self
+                .tokens
+                .seal(&self.ring, &grant, UnixTime(now), &mut self.random);
+            self.tokens
+                .fetched(&grant, &sealed.unwrap(), UnixTime(now), &mut self.memory);
+        }
+
+        fn fail(&mut self, lease: &BotLease, failure: BotFailure, now: u64) {
+            self.tokens
+                .failed(lease, failure, UnixTime(now), &mut self.memory);
+        }
+
+        fn token(&self) -> String {
+            let seen = self.tokens.look(&self.memory);
+            let grant = self.tokens.token(&self.ring, &seen).unwrap();
+            grant.access_token.expose().to_owned()
+        }
+
+        /// When it can be tried again after `now`.
+        fn free_at(&self, now: u64) -> u64 {
+            let free = (now..now + 1_000).find(|at| self.due(*at) == BotDue::Free);
+            free.unwrap()
+        }
+    }
+
+    #[test]
+    fn one_of_many_fetches_and_all_have_the_token() {
+        let mut site = Site::new();
+        let seen: Vec<_> = (0..5).map(|_| site.tokens.look(&site.memory)).collect();
+        let leases = seen.into_iter().filter_map(|seen| site.take(seen, 1_000));
+        assert_eq!(leases.count(), 1);
+        assert_eq!(site.due(1_000), BotDue::Leased);
+        site.publish("one", 1_000);
+        assert_eq!(
+            (site.token().as_str(), site.due(1_001)),
+            ("one", BotDue::NotNow)
+        );
+        let seen = site.tokens.look(&site.memory);
+        assert_eq!(seen.left(UnixTime(1_100)), Seconds(7_100));
+        assert_eq!(seen.left(UnixTime(9_000)), Seconds(0));
+        // What lies in shared data does not tell the token.
+        for (bytes, _) in site.memory.0.values() {
+            assert!(!String::from_utf8_lossy(bytes).contains("one"));
+        }
+        let due = site.free_at(1_000 + 5_000);
+        assert!(
+            (6_400..=6_760).contains(&due),
+            "75 to 80% of its life: {due}"
+        );
+    }
+
+    #[test]
+    fn whose_owner_died_is_taken_over_and_a_late_answer_is_no_step_back() {
+        let mut site = Site::new();
+        let dead = site.lease(1_000);
+        assert_eq!(site.due(1_007), BotDue::Leased);
+        let _second = site.lease(1_008);
+        site.publish("second", 1_008);
+        site.publish("first", 1_000);
+        site.fail(&dead, BotFailure::Unavailable, 1_010);
+        assert_eq!(site.token(), "second");
+        let seen = site.tokens.look(&site.memory);
+        assert_eq!((seen.failures(), seen.fetched_at()), (0, UnixTime(1_008)));
+    }
+
+    #[test]
+    fn pauses_grow_to_an_end_and_a_refusal_makes_longer_ones() {
+        for (failure, first, last) in [
+            (BotFailure::Unavailable, 4..=5, 48..=60),
+            (BotFailure::Refused, 48..=60, 480..=600),
+        ] {
+            let mut site = Site::new();
+            site.publish("old", 1_000);
+            let mut now = 6_800;
+            let mut pauses = Vec::new();
+            for failures in 1..=20 {
+                let lease = site.lease(now);
+                site.fail(&lease, failure, now);
+                assert_eq!(site.tokens.look(&site.memory).failures(), failures);
+                // What there is stays.
+                assert_eq!(site.token(), "old");
+                let next = site.free_at(now);
+                pauses.push(next - now);
+                now = next;
+            }
+            assert!(first.contains(&pauses[0]), "{pauses:?}");
+            assert!(last.contains(&pauses[19]), "{pauses:?}");
+            site.publish("new", now);
+            assert_eq!(site.tokens.look(&site.memory).failures(), 0);
+            assert_eq!(site.due(now), BotDue::NotNow);
+        }
+    }
+
+    #[test]
+    fn a_token_that_is_not_accepted_is_replaced_but_not_at_once_again() {
+        let mut site = Site::new();
+        site.publish("one", 1_000);
+        let reject = |site: &mut Site, token: &str, now: u64| {
+            let Site {
+                ring,
+                tokens,
+                memory,
+                ..
+            } = site;
+            tokens.rejected(ring, &AccessToken::new(token), UnixTime(now), memory);
+        };
+        reject(&mut site, "another", 1_010);
+        assert_eq!(site.due(2_000), BotDue::NotNow);
+        reject(&mut site, "one", 1_010);
+        assert_eq!(
+            (site.due(1_059), site.due(1_060)),
+            (BotDue::NotNow, BotDue::Free)
+        );
+        // Later ones change nothing, and put nothing off.
+        reject(&mut site, "one", 1_050);
+        assert_eq!(site.free_at(1_000), 1_060);
+        site.publish("two", 2_000);
+        reject(&mut site, "two", 3_000);
+        assert_eq!(site.due(3_000), BotDue::Free);
+    }
+
+    #[test]
+    fn other_credentials_and_other_keys_begin_anew() {
+        let mut site = Site::new();
+        site.publish("one", 1_000);
+        let sealed = site.tokens.look(&site.memory).record.sealed;
+        for (name, secret, kid) in [("c", "s", "k"), ("b", "t", "k"), ("b", "s", "l")] {
+            let ring = ring(kid);
+            let other = BotTokens::new(&ring, name, &client(secret));
+            let seen = other.look(&site.memory);
+            assert_eq!(seen.due(false, UnixTime(1_001)), BotDue::Free);
+            // The secret does not matter for the seal.
+            let opens = other.open(&ring, &sealed).is_some();
+            assert_eq!(opens, (name, kid) == ("b", "k"), "{name} {kid}");
+        }
+        // A box that does not open is no token, and no reason to ask in every second.
+        let seen = site.tokens.look(&site.memory);
+        assert_eq!(seen.due(false, UnixTime(1_059)), BotDue::NotNow);
+        assert_eq!(seen.due(false, UnixTime(1_060)), BotDue::Free);
+    }
+
+    #[test]
+    fn strange_bytes_are_no_record() {
+        let mut site = Site::new();
+        let key = site.tokens.key.clone();
+        for text in ["", "- 1", "- x 0 0 0 0 0 -", "\u{e9}"] {
+            site.memory
+                .0
+                .insert(key.clone(), (text.as_bytes().to_vec(), 7));
+            assert_eq!(site.due(1), BotDue::Free, "{text}");
+            site.lease(1);
+        }
+    }
+}

@@ -330,6 +330,13 @@ impl Edge for NativeEdge {
         self.log.clone()
     }
 
+    fn gauge(&mut self, name: &str) -> u64 {
+        let gate = Rc::clone(&self.gate);
+        let gauges = gate.gauges(&self.host());
+        let found = gauges.iter().find(|(known, _)| known == name);
+        found.map_or(0, |(_, value)| *value)
+    }
+
     fn envoy(&self) -> Option<&super::envoy::Envoy> {
         None
     }
