@@ -17,6 +17,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use bitgate::config::{Config, Problem};
+use bitgate::policy::{Inject, TokenForm};
 use serde_json::{Value, json};
 
 fn root() -> PathBuf {
@@ -68,6 +69,10 @@ fn consumer(client_id: &str) -> Value {
     json!({"client_id": client_id, "client_secret": {"env": "SECRET"}, "scopes": ["account"]})
 }
 
+fn client(client_id: &str) -> Value {
+    json!({"client_id": client_id, "client_secret": {"env": "SECRET"}})
+}
+
 #[test]
 fn the_smallest_configuration_has_safe_defaults() {
     let config = parse(&minimal().to_string()).unwrap();
@@ -78,10 +83,7 @@ fn the_smallest_configuration_has_safe_defaults() {
         (config.lifetimes.max_age.0, config.lifetimes.idle_timeout.0),
         (43_200, 3_600)
     );
-    assert_eq!(
-        config.policy.rules()[0].inject,
-        bitgate::policy::Inject::Identity
-    );
+    assert_eq!(config.policy.rules()[0].inject, Inject::Identity);
     let names: Vec<_> = config
         .identity_headers
         .iter()
@@ -234,6 +236,10 @@ fn every_key_is_documented_and_every_documented_key_exists() {
         ("status", vec!["status"]),
         ("rights", vec!["rights"]),
         ("bots.*", vec!["bots", "reader"]),
+        (
+            "bots.*.client_credentials",
+            vec!["bots", "deployer", "client_credentials"],
+        ),
         ("revocations", vec!["revocations"]),
         ("session.keys[]", vec!["session", "keys", "0"]),
         ("rules[]", vec!["rules", "0"]),
@@ -248,7 +254,10 @@ fn every_key_is_documented_and_every_documented_key_exists() {
         config["status"] = json!({"allow": "nobody"});
         config["revocations"] = json!({});
         config["rights"] = json!({});
-        config["bots"] = json!({"reader": {"access_token": {"env": "SECRET"}}});
+        config["bots"] = json!({
+            "reader": {"access_token": {"env": "SECRET"}},
+            "deployer": {"client_credentials": client("bot-id")},
+        });
         config["rules"][0]["identity_token"] = json!({"audience": "a"});
         config["consumers"] = json!({"ci": consumer("ci-id")});
         let mut value = &mut config;
@@ -314,6 +323,46 @@ fn a_consumer_is_named_by_rules_or_a_warning() {
     assert_eq!((of(0), of(1)), (Some("ci"), None));
     assert_eq!(config.warnings.len(), 1);
     assert_eq!(config.warnings[0].path, "consumers.idle");
+}
+
+#[test]
+fn a_bot_is_used_by_rules_or_lookups_or_a_warning() {
+    let mut config = minimal();
+    config["bots"] = json!({
+        "reader": {"access_token": {"env": "SECRET"}},
+        "deployer": {"client_credentials": client("a"), "scopes": ["repository:write"]},
+        "idle": {"client_credentials": client("b"), "api_budget": 7},
+        "lister": {"client_credentials": client("c")},
+    });
+    config["rights"] = json!({"bot": "reader"});
+    config["groups"] = json!({"source": "bitbucket", "workspace": "acme", "bot": "lister"});
+    config["rules"] = json!([
+        {"match": {"path": "/git/**"}, "allow": {"group": "developers"}, "inject": {"bot": "deployer", "as": "git"}},
+        {"match": {"path": "/**"}, "allow": "signed_in", "inject": {"bot": "deployer"}},
+    ]);
+    let read = parse(&config.to_string()).unwrap();
+    let inject: Vec<Inject> = read.policy.rules().iter().map(|rule| rule.inject).collect();
+    assert_eq!(
+        inject,
+        [
+            Inject::Bot(1, TokenForm::Git),
+            Inject::Bot(1, TokenForm::Bearer)
+        ]
+    );
+    assert_eq!(read.access.bot, Some(0));
+    assert_eq!(read.access.groups.source.as_ref().unwrap().bot, 3);
+    assert_eq!(read.access.bots[2].api_budget, 7);
+    // Whoever has an account would act with what the bot may.
+    let warnings: Vec<_> = read.warnings.iter().map(|it| it.path.as_str()).collect();
+    assert_eq!(warnings, ["rules[1].inject", "bots.idle"]);
+    assert!(!format!("{:?}", read.access).contains("canary"));
+    // The secret of a bot is no session key.
+    config["bots"]["idle"]["client_credentials"]["client_secret"] = json!({"env": "KEY"});
+    let found = parse(&config.to_string()).unwrap_err();
+    assert_eq!(
+        found,
+        "session.keys[0].key: expected a key of its own, but found the client secret\n"
+    );
 }
 
 #[test]

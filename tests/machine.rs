@@ -226,6 +226,7 @@ impl Machine {
                 match job {
                     Some(Job::Renewal(renewal)) => self.send(instance, *renewal, None),
                     Some(Job::Lookup(_)) => panic!("no rule here asks for rights"),
+                    Some(Job::Bot(_)) => panic!("no rule here names a bot"),
                     None => {}
                 }
                 self.waiting.push((instance, waiting));

@@ -19,10 +19,12 @@ use std::path::PathBuf;
 use bitgate::host::{NoRandomness, Random};
 use bitgate::http::{Cookies, Headers, SetCookie};
 use bitgate::identity::Identity;
-use bitgate::oauth::{AccessToken, CodeVerifier, RefreshToken, State};
+use bitgate::oauth::{
+    AccessToken, ClientCredentials, ClientSecret, CodeVerifier, RefreshToken, State,
+};
 use bitgate::session::{
-    Grant, GrantCookies, KeyRing, Lifetimes, PendingLogin, PendingLogins, SecondSignIn, SessionKey,
-    SessionStore,
+    BotTokens, Grant, GrantCookies, KeyRing, Lifetimes, PendingLogin, PendingLogins, SecondSignIn,
+    SessionKey, SessionStore,
 };
 use bitgate::time::{Seconds, UnixTime};
 use serde_json::{Value, json};
@@ -69,9 +71,15 @@ enum Version {
     V1,
     /// Scopes of a grant, grants of further consumers, and logins for them.
     V2,
+    /// Tokens of bots, in data that workers share.
+    V3,
 }
 
-const VERSIONS: [(&str, Version); 2] = [("v1.json", Version::V1), ("v2.json", Version::V2)];
+const VERSIONS: [(&str, Version); 3] = [
+    ("v1.json", Version::V1),
+    ("v2.json", Version::V2),
+    ("v3.json", Version::V3),
+];
 
 fn grant(version: Version) -> Grant {
     Grant {
@@ -95,6 +103,22 @@ fn ci_grant() -> Grant {
 
 fn ci() -> GrantCookies {
     GrantCookies::of("ci", "sample-ci-consumer")
+}
+
+fn bot_grant() -> Grant {
+    Grant {
+        access_token: AccessToken::new("b".repeat(100)),
+        scopes: Some("repository:write".to_owned()),
+        ..ci_grant()
+    }
+}
+
+fn bot() -> BotTokens {
+    let client = ClientCredentials {
+        id: "sample-bot".to_owned(),
+        secret: ClientSecret::new("sample"),
+    };
+    BotTokens::new(&ring(), "deployer", &client)
 }
 
 fn login(version: Version) -> PendingLogin {
@@ -129,7 +153,13 @@ fn sample() -> Value {
         .unwrap();
     let sealed = store().seal_grant(&ci(), &issued.session_id, &ci_grant(), NOW, random);
     let ci = ci().set(&sealed.unwrap(), LIFETIMES.max_age, ci().present(&none));
-    json!({"session": pairs(&issued.cookies), "login": pairs(&login), "ci": pairs(&ci)})
+    let bot = bot().seal(&ring, &bot_grant(), NOW, random).unwrap();
+    json!({
+        "session": pairs(&issued.cookies),
+        "login": pairs(&login),
+        "ci": pairs(&ci),
+        "bot": bot,
+    })
 }
 
 fn headers(pairs: &Value) -> Headers {
@@ -174,6 +204,10 @@ fn every_sample_opens_to_what_was_sealed() {
             let named = store().open_named(&signed_in, &ci(), &Cookies::read(&all));
             assert_eq!(named.unwrap().grant, ci_grant());
         }
+        if version >= Version::V3 {
+            let sealed = sample["bot"].as_str().unwrap();
+            assert_eq!(bot().open(&ring, sealed), Some(bot_grant()));
+        }
     }
 }
 
@@ -200,4 +234,5 @@ fn the_newest_sample_has_the_form_of_today() {
     // Boxes are the same for the same nonce.
     assert_eq!(kept["login"], today["login"]);
     assert_eq!(kept["ci"], today["ci"]);
+    assert_eq!(kept["bot"], today["bot"]);
 }

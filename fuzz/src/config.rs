@@ -159,9 +159,9 @@ fn check_access(config: &Config) {
             .iter()
             .all(|bot| is_bot(&bot.name) && (1..=100_000).contains(&bot.api_budget))
     );
-    assert!(access.bot.as_ref().is_none_or(|bot| is_bot(&bot.name)));
+    assert!(access.bot.is_none_or(|bot| bot < access.bots.len()));
     let source = access.groups.source.as_ref();
-    assert!(source.is_none_or(|source| is_bot(&source.bot.name)));
+    assert!(source.is_none_or(|source| source.bot < access.bots.len()));
     for pins in [&access.workspaces, &access.repositories] {
         for (place, (slug, uuid)) in pins.iter().enumerate() {
             assert!(matches!(Name::workspace(uuid), Ok(Name::Uuid(same)) if same == *uuid));

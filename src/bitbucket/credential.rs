@@ -35,9 +35,24 @@ impl Credential {
     pub fn git_authorization(&self) -> Option<HeaderValue> {
         match self {
             Self::ApiToken { token, .. } => basic("x-bitbucket-api-token-auth", token),
-            Self::Token(token) => basic("x-token-auth", token),
+            Self::Token(token) => git_authorization(token),
         }
     }
+
+    /// The token in it.
+    #[must_use]
+    pub fn token(&self) -> &AccessToken {
+        match self {
+            Self::ApiToken { token, .. } | Self::Token(token) => token,
+        }
+    }
+}
+
+/// `Authorization: Basic` for a token that speaks for itself, as git sends it; `None` if that is no
+/// header value.
+#[must_use]
+pub fn git_authorization(token: &AccessToken) -> Option<HeaderValue> {
+    basic("x-token-auth", token)
 }
 
 impl From<AccessToken> for Credential {

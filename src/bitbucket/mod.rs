@@ -10,7 +10,7 @@ mod visible;
 mod workspace;
 
 pub use answer::{InvalidAnswer, is_account_id};
-pub use credential::Credential;
+pub use credential::{Credential, git_authorization};
 pub use scope::Scopes;
 pub use token::{AUTHORIZE_PATH, Granted, token_call};
 pub use user::{Account, emails_call, read_emails, read_owner, read_user, user_call};

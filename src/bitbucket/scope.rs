@@ -3,6 +3,8 @@
 //! Bitbucket does not expand them anywhere, so the reader must. Source: the page "Bitbucket Cloud
 //! REST API scopes" of developer.atlassian.com.
 
+use std::fmt;
+
 /// What each scope brings along, one step.
 const IMPLIED: [(&str, &[&str]); 12] = [
     ("account", &["email"]),
@@ -22,6 +24,12 @@ const IMPLIED: [(&str, &[&str]); 12] = [
 /// A set of scopes, as they were named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scopes(Vec<String>);
+
+impl fmt::Display for Scopes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(", "))
+    }
+}
 
 impl Scopes {
     /// Takes the names.

@@ -1,8 +1,8 @@
-//! What rules need to know about people: `rights`, `bots`, `workspaces`, `repositories`, `groups`.
+//! What rules need to know about people: `rights`, `workspaces`, `repositories`, `groups`.
 
-use crate::config::Groups;
+use crate::config::bots::BotNames;
 use crate::config::reader::{Node, Reader, quoted, shown};
-use crate::oauth::AccessToken;
+use crate::config::{Bot, Groups};
 use crate::policy::{Allow, Condition, Name, Part, Rule};
 use crate::rights::Terms;
 use crate::time::Seconds;
@@ -20,8 +20,8 @@ const LONGEST: Seconds = Seconds::from_hours(24);
 pub struct Access {
     /// How old answers may be.
     pub terms: Terms,
-    /// Who asks about memberships and repositories, if it is not the person.
-    pub bot: Option<Bot>,
+    /// Who asks about memberships and repositories, if it is not the person: its place in `bots`.
+    pub bot: Option<usize>,
     /// All bots.
     pub bots: Vec<Bot>,
     /// UUIDs of workspaces by their slugs.
@@ -32,25 +32,17 @@ pub struct Access {
     pub groups: Groups,
 }
 
-/// A program's credential at Bitbucket.
-#[derive(Clone, Debug)]
-pub struct Bot {
-    /// What the configuration calls it.
-    pub name: String,
-    /// Its access token.
-    pub token: AccessToken,
-    /// How many calls to the API an hour it may make.
-    pub api_budget: u32,
-}
-
 impl Reader<'_> {
-    pub(super) fn access(&self, root: &Node<'_>, is_loopback: bool) -> Option<Access> {
+    pub(super) fn access(
+        &self,
+        root: &Node<'_>,
+        known: &BotNames<'_>,
+        is_loopback: bool,
+    ) -> Option<Access> {
         let bots = match root.member("bots") {
             Some(node) => self.bots(&node, is_loopback),
             None => Some(Vec::new()),
         };
-        // What is wrong about bots has been said: a name that is not among them says nothing new.
-        let known = bots.as_deref().unwrap_or_default();
         let (terms, bot) = match root.member("rights") {
             Some(node) => self.rights(&node, known),
             None => (terms(MAX_AGE, GRACE), Some(None)),
@@ -76,7 +68,11 @@ impl Reader<'_> {
         })
     }
 
-    fn rights(&self, node: &Node<'_>, bots: &[Bot]) -> (Option<Terms>, Option<Option<Bot>>) {
+    fn rights(
+        &self,
+        node: &Node<'_>,
+        bots: &BotNames<'_>,
+    ) -> (Option<Terms>, Option<Option<usize>>) {
         let Some(section) = self.object(node, &["max_age", "grace", "bot"]) else {
             return (None, None);
         };
@@ -101,45 +97,6 @@ impl Reader<'_> {
             terms.and_then(|(max_age, grace)| self::terms(max_age, grace)),
             bot,
         )
-    }
-
-    fn bots(&self, node: &Node<'_>, inline_allowed: bool) -> Option<Vec<Bot>> {
-        let mut bots = Vec::new();
-        let mut complete = true;
-        for name in self.distinct_names(node)? {
-            let path = node.path_of(&shown(name));
-            let is_mark = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-            if !(1..=32).contains(&name.len()) || !name.bytes().all(is_mark) {
-                let expected = "expected 1 to 32 lower-case letters, digits or \"-\"";
-                self.wrong(&path, expected, &quoted(name));
-            }
-            let member = node.member(name)?;
-            let section = self.object(&Node { path, ..member }, &["access_token", "api_budget"]);
-            let bot = section.and_then(|section| {
-                let token = self
-                    .required(&section, "access_token")
-                    .and_then(|node| self.secret(&node, inline_allowed));
-                let api_budget = self.api_budget(&section);
-                Some(Bot {
-                    name: name.to_owned(),
-                    token: AccessToken::new(token?.as_str()),
-                    api_budget: api_budget?,
-                })
-            });
-            complete &= bot.is_some();
-            bots.extend(bot);
-        }
-        complete.then_some(bots)
-    }
-
-    /// A bot by its name.
-    pub(super) fn named_bot(&self, node: &Node<'_>, bots: &[Bot]) -> Option<Bot> {
-        let name = self.string(node)?;
-        let bot = bots.iter().find(|bot| bot.name == name);
-        if bot.is_none() {
-            self.wrong(&node.path, "expected one of the bots", &quoted(name));
-        }
-        bot.cloned()
     }
 
     fn pins(

@@ -71,24 +71,33 @@ impl Reader<'_> {
 
     /// The members that every consumer has.
     pub(super) fn registered(&self, section: &Node<'_>, is_loopback: bool) -> Option<Registered> {
+        let client = self.client(section, is_loopback);
+        let scopes = self
+            .required(section, "scopes")
+            .and_then(|node| self.scopes(&node));
+        let api_budget = self.api_budget(section);
+        Some(Registered {
+            client: client?,
+            scopes: scopes?,
+            api_budget: api_budget?,
+        })
+    }
+
+    /// Id and secret.
+    pub(super) fn client(
+        &self,
+        section: &Node<'_>,
+        is_loopback: bool,
+    ) -> Option<ClientCredentials> {
         let id = self
             .required(section, "client_id")
             .and_then(|node| self.client_id(&node));
         let secret = self
             .required(section, "client_secret")
             .and_then(|node| self.client_secret(&node, is_loopback));
-        let scopes = self
-            .required(section, "scopes")
-            .and_then(|node| self.scopes(&node));
-        let api_budget = self.api_budget(section);
-        let client = ClientCredentials {
+        Some(ClientCredentials {
             id: id?,
             secret: ClientSecret::new(secret?.as_str()),
-        };
-        Some(Registered {
-            client,
-            scopes: scopes?,
-            api_budget: api_budget?,
         })
     }
 
@@ -119,6 +128,20 @@ impl Reader<'_> {
     }
 
     fn scopes(&self, node: &Node<'_>) -> Option<Scopes> {
+        let scopes = self.any_scopes(node)?;
+        // Without it nobody can be told apart: /2.0/user needs it.
+        if !scopes.allow("account") {
+            self.wrong(
+                &node.path,
+                "expected the scope \"account\" among them",
+                "none",
+            );
+        }
+        Some(scopes)
+    }
+
+    /// At least one scope, and any.
+    pub(super) fn any_scopes(&self, node: &Node<'_>) -> Option<Scopes> {
         let mut names = Vec::new();
         for item in self.list(node)? {
             let name = self.string(&item)?;
@@ -132,16 +155,7 @@ impl Reader<'_> {
             }
             names.push(name.to_owned());
         }
-        let scopes = Scopes::new(names);
-        // Without it nobody can be told apart: /2.0/user needs it.
-        if !scopes.allow("account") {
-            self.wrong(
-                &node.path,
-                "expected the scope \"account\" among them",
-                "none",
-            );
-        }
-        Some(scopes)
+        Some(Scopes::new(names))
     }
 
     fn endpoint(&self, node: &Node<'_>, host: &str, is_loopback: bool) -> Option<Endpoint> {

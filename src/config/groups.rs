@@ -1,7 +1,7 @@
 //! The section `groups`.
 
 use crate::bitbucket::is_group;
-use crate::config::Bot;
+use crate::config::bots::BotNames;
 use crate::config::reader::{Node, Reader, quoted, shown};
 use crate::policy::Name;
 
@@ -28,13 +28,13 @@ impl Groups {
 pub struct GroupSource {
     /// The workspace.
     pub workspace: Name,
-    /// The credential, of an administrator of the workspace.
-    pub bot: Bot,
+    /// Who reads them, as an administrator of the workspace: its place in `bots`.
+    pub bot: usize,
 }
 
 impl Reader<'_> {
     /// `groups`: a map from names to account ids, or a source.
-    pub(super) fn groups(&self, node: &Node<'_>, bots: &[Bot]) -> Option<Groups> {
+    pub(super) fn groups(&self, node: &Node<'_>, bots: &BotNames<'_>) -> Option<Groups> {
         // A group that is called "source" has a list.
         let is_source = node
             .member("source")

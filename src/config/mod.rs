@@ -4,6 +4,7 @@
 mod access;
 mod allow;
 mod bitbucket;
+mod bots;
 mod callers;
 mod consumers;
 mod groups;
@@ -17,7 +18,8 @@ mod session;
 mod structure;
 mod text;
 
-pub use access::{Access, Bot};
+pub use access::Access;
+pub use bots::{Bot, BotCredential};
 pub use callers::Callers;
 pub use consumers::Consumer;
 pub use groups::{GroupSource, Groups};
@@ -176,17 +178,26 @@ impl Reader<'_> {
             Some(node) => self.revocations(&node),
             None => Some(Revocations::default()),
         };
-        let access = self.access(&root, is_loopback);
+        let bots = Self::bot_names(&root);
+        let access = self.access(&root, &bots, is_loopback);
+        for bot in access.iter().flat_map(|access| &access.bots) {
+            if let (BotCredential::Client { client, .. }, Some((keys, _))) =
+                (&bot.credential, &session)
+            {
+                self.distinct_secrets("session.keys", keys, client);
+            }
+        }
         let callers = match root.member("callers") {
             Some(node) => self.callers(&node).map(Some),
             None => Some(None),
         };
         let rules = self
             .required(&root, "rules")
-            .and_then(|node| self.rules(&node, is_loopback));
+            .and_then(|node| self.rules(&node, &bots, is_loopback));
         self.named_consumers(&root);
         if let (Some(access), Some(rules)) = (&access, &rules) {
             self.known_names(&root, access, rules);
+            self.uses_of_bots(&root, access, rules);
         }
         let (keys, lifetimes) = session?;
         Some(Config {

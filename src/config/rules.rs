@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::config::bots::BotNames;
 use crate::config::reader::{Node, Reader, quoted};
 use crate::http::NEVER;
+use crate::json::Json;
 use crate::policy::{Allow, Condition, Inject, PathTemplate, Rule, Shadow, Tail};
 
 const KEYS: [&str; 8] = [
@@ -44,13 +46,18 @@ impl Reader<'_> {
         })
     }
 
-    pub(super) fn rules(&self, node: &Node<'_>, is_loopback: bool) -> Option<Vec<Rule>> {
+    pub(super) fn rules(
+        &self,
+        node: &Node<'_>,
+        bots: &BotNames<'_>,
+        is_loopback: bool,
+    ) -> Option<Vec<Rule>> {
         let mut rules = Vec::new();
         let mut complete = true;
         // What the rules so far match whole, whatever the method: "/a/" for "/a/**".
         let mut taken: BTreeMap<String, usize> = BTreeMap::new();
         for (index, item) in self.list(node)?.iter().enumerate() {
-            let Some(rule) = self.rule(item, is_loopback) else {
+            let Some(rule) = self.rule(item, bots, is_loopback) else {
                 complete = false;
                 continue;
             };
@@ -82,7 +89,7 @@ impl Reader<'_> {
         }
     }
 
-    fn rule(&self, node: &Node<'_>, is_loopback: bool) -> Option<Rule> {
+    fn rule(&self, node: &Node<'_>, bots: &BotNames<'_>, is_loopback: bool) -> Option<Rule> {
         let section = self.object(node, &KEYS)?;
         let name = match section.member("name") {
             Some(node) => self.rule_name(&node).map(Some),
@@ -100,6 +107,7 @@ impl Reader<'_> {
             None => Some(false),
         };
         let inject = match section.member("inject") {
+            Some(node) if matches!(node.json, Json::Object(_)) => self.inject_bot(&node, bots),
             Some(node) => self.word(&node, &INJECT),
             None => Some(Inject::default()),
         };
@@ -147,11 +155,12 @@ impl Reader<'_> {
 
     /// What makes no sense or no safety where everybody is allowed.
     fn public(&self, section: &Node<'_>, inject: Option<Inject>, matched: Option<&Match>) {
-        if let Some(Inject::Bearer | Inject::Git) = inject {
+        if inject.is_some_and(Inject::is_credential) {
             let path = section.path_of("inject");
             let found = section.member("inject").and_then(|node| node.json.as_str());
             let expected = "expected no credential where everybody is allowed";
-            self.wrong(&path, expected, &quoted(found.unwrap_or_default()));
+            let found = found.map_or_else(|| "that of a bot".to_owned(), quoted);
+            self.wrong(&path, expected, &found);
         }
         if section.member("origins").is_some() {
             let expected = "expected none where no cookie is asked for";

@@ -94,7 +94,9 @@ impl Gate {
                 Asked::Token => return Decision::Over,
                 Asked::LacksScope => Reason::RightsUnavailable,
                 Asked::Job(job) => {
-                    return Decision::Later(Some(job), need.question.key(about));
+                    // Of a bot that asks, the token comes first.
+                    let wants = job.brings();
+                    return Decision::Later(Some(job), wants);
                 }
                 Asked::Leased => return Decision::Later(None, need.question.key(about)),
                 Asked::Refused(reason) => reason,

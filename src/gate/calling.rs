@@ -12,8 +12,9 @@ use crate::gate::presented::{Presented, Scheme};
 use crate::gate::protected::{Protected, Subject};
 use crate::gate::refusal::Refusal;
 use crate::gate::waiting::Wait;
-use crate::gate::{Gate, Reason, Step};
+use crate::gate::{Forward, Gate, Reason, Step};
 use crate::host::Host;
+use crate::http::HeaderValue;
 use crate::policy::{Inject, Rule};
 
 impl Gate {
@@ -51,15 +52,16 @@ impl Gate {
         let reason = match is_meant {
             false => Reason::CrossSite,
             true => match self.decide(rule, request, Actor::Caller(&caller), patience, host) {
-                Decision::Allowed(aging) => match self.forward_for(subject, &caller, host) {
-                    Ok(mut forward) => {
-                        let actor = Actor::Caller(&caller);
-                        let ahead = aging.and_then(|need| self.ask_ahead(&need, actor, host));
-                        forward.ahead = ahead;
-                        return Some(Protected::Decided(Step::Forward(forward)));
-                    }
-                    Err(reason) => reason,
-                },
+                Decision::Allowed(aging) => {
+                    let mut forward = match self.forward_for(subject, &caller, host) {
+                        Ok(forward) => forward,
+                        Err(stopped) => return Some(*stopped),
+                    };
+                    // Last, since nobody would begin the job of a request that does not go on.
+                    let actor = Actor::Caller(&caller);
+                    forward.ahead = aging.and_then(|need| self.ask_ahead(&need, actor, host));
+                    return Some(Protected::Decided(Step::Forward(forward)));
+                }
                 Decision::Later(job, wants) => {
                     return Some(Protected::Waits(Wait {
                         job,
@@ -99,18 +101,24 @@ impl Gate {
         subject: Subject<'_>,
         caller: &Rc<Caller>,
         host: &mut Host<'_>,
-    ) -> Result<crate::gate::Forward, Reason> {
+    ) -> Result<Forward, Box<Protected>> {
         let Subject {
             request,
             cookies,
+            index,
             rule,
-            ..
+            patience,
         } = subject;
-        let credential = passed_on(rule, caller)?;
+        let named = (index, rule);
+        let stop = |reason| {
+            let step = Refusal::new(reason).into_step(request, Some(named));
+            Box::new(Protected::Decided(step.about_caller(caller)))
+        };
+        let own = passed_on(rule, caller).map_err(stop)?;
+        let of_bot = self.bot_authorization(named, request, patience, host)?;
         let actor = Actor::Caller(caller);
-        let token = self
-            .identity_token(rule, actor, host)
-            .map_err(|_| Reason::NoRandomness)?;
+        let signed = self.identity_token(rule, actor, host);
+        let signed = signed.map_err(|_| stop(Reason::NoRandomness))?;
         let groups = actor
             .identity()
             .and_then(|identity| self.groups_for(identity, host));
@@ -118,23 +126,24 @@ impl Gate {
         let mut forward = self.forward(request, cookies);
         // It was for us, and goes no further by itself.
         forward.remove.push("authorization".to_owned());
+        let authorization = own.or(of_bot);
         Ok(forward
-            .for_actor(&self.config, rule.inject, actor, credential, groups, id)
-            .with_identity_token(token))
+            .for_actor(&self.config, rule.inject, actor, authorization, groups, id)
+            .with_identity_token(signed))
     }
 }
 
 /// The caller's own credential, where the rule passes it on.
-fn passed_on<'c>(rule: &Rule, caller: &'c Caller) -> Result<Option<&'c Credential>, Reason> {
-    match rule.inject {
-        Inject::Identity | Inject::None => Ok(None),
+fn passed_on(rule: &Rule, caller: &Caller) -> Result<Option<HeaderValue>, Reason> {
+    let form = match rule.inject {
+        Inject::Bot(..) | Inject::Identity | Inject::None => return Ok(None),
         // A rule that names a consumer wants the token of that one: with its scopes, and no others.
-        Inject::Bearer | Inject::Git if rule.consumer.is_some() => Err(Reason::NoToken),
-        Inject::Bearer | Inject::Git => match &caller.credential {
-            Some(credential) => Ok(Some(credential)),
-            None => Err(Reason::NoToken),
-        },
-    }
+        Inject::Bearer | Inject::Git if rule.consumer.is_some() => return Err(Reason::NoToken),
+        Inject::Bearer => Credential::authorization,
+        Inject::Git => Credential::git_authorization,
+    };
+    let value = caller.credential.as_ref().and_then(form);
+    value.map(Some).ok_or(Reason::NoToken)
 }
 
 impl Presented {

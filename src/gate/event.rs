@@ -26,6 +26,10 @@ pub enum EventKind {
     LoginStarted,
     /// Somebody asked who they are.
     Asked,
+    /// A bot has a new token.
+    BotFetched,
+    /// A bot could not be given a new token.
+    BotNotFetched,
     /// Rights or groups were looked up.
     LookedUp,
     /// Rights or groups could not be looked up.
@@ -51,6 +55,8 @@ impl EventKind {
     pub const ALL: &[Self] = &[
         Self::LoginStarted,
         Self::Asked,
+        Self::BotFetched,
+        Self::BotNotFetched,
         Self::LookedUp,
         Self::NotLookedUp,
         Self::NotRenewed,
@@ -68,6 +74,8 @@ impl EventKind {
         match self {
             Self::LoginStarted => "login_started",
             Self::Asked => "asked",
+            Self::BotFetched => "bot_fetched",
+            Self::BotNotFetched => "bot_not_fetched",
             Self::LookedUp => "looked_up",
             Self::NotLookedUp => "not_looked_up",
             Self::NotRenewed => "not_renewed",
@@ -132,6 +140,9 @@ pub struct Event {
     /// The further consumer that it is about; not there for the main one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub consumer: Option<String>,
+    /// The bot that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bot: Option<String>,
     /// What was wrong with the cookies of a session that was there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_cookie: Option<SessionCookie>,
@@ -151,6 +162,7 @@ impl Event {
             caller: None,
             session: None,
             consumer: None,
+            bot: None,
             session_cookie: None,
             request_id: None,
         }

@@ -1,11 +1,10 @@
 //! The request as the upstream gets it.
 
-use crate::bitbucket::Credential;
 use crate::config::{Config, Fact};
 use crate::gate::actor::Actor;
 use crate::gate::client::RequestId;
 use crate::gate::{Gate, Job, Renewal, Watch};
-use crate::http::{Cookies, Request, SetCookie};
+use crate::http::{Cookies, HeaderValue, Request, SetCookie};
 use crate::policy::Inject;
 use crate::session::COOKIE_PREFIX;
 
@@ -109,24 +108,20 @@ impl Gate {
 }
 
 impl Forward {
-    /// With what the rule lets the upstream know about whoever acts; `credential` is theirs.
+    /// With what the rule lets the upstream know about whoever acts, and the credential that it passes on.
     pub(super) fn for_actor(
         mut self,
         config: &Config,
         inject: Inject,
         actor: Actor<'_>,
-        credential: Option<&Credential>,
+        authorization: Option<HeaderValue>,
         groups: Option<String>,
         id: Option<RequestId<'_>>,
     ) -> Self {
         self.response.audience = Audience::OnePerson;
-        // A token that is no header value was refused when it was read.
-        let authorization = match inject {
-            Inject::None => return self,
-            Inject::Identity => None,
-            Inject::Bearer => credential.and_then(Credential::authorization),
-            Inject::Git => credential.and_then(Credential::git_authorization),
-        };
+        if inject == Inject::None {
+            return self;
+        }
         if let Some(value) = authorization {
             let value = value.as_str().as_bytes().to_vec();
             self.remove.retain(|removed| removed != "authorization");

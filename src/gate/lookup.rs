@@ -3,14 +3,16 @@
 use std::fmt;
 use std::rc::Rc;
 
-use crate::bitbucket::Credential;
+use crate::bitbucket::{Credential, InvalidAnswer};
 use crate::gate::actor::{self, Actor, Payer};
+use crate::gate::bot::NoToken;
 use crate::gate::facts::Need;
 use crate::gate::job::{Job, Progress};
 use crate::gate::{Event, EventKind, Gate, Reason};
 use crate::host::Host;
 use crate::http::{Call, Reply};
 use crate::identity::Identity;
+use crate::oauth::AccessToken;
 use crate::rights::{
     Asker, Asking, Budget, Collected, Failure, Lease, Priority, Question, Refused, Spent,
 };
@@ -93,7 +95,16 @@ impl Gate {
             }
             Asking::Free(spot) => spot,
         };
-        let (asker, credential, budget) = self.credential_for(question, payer, &credential);
+        let (asker, credential) = match self.asker(question) {
+            None => (Asker::Person, credential),
+            Some(place) => match self.bot_token(place, host) {
+                Ok(grant) => (Asker::Bot, grant.access_token.clone().into()),
+                Err(NoToken::Later(Some(job))) => return Asked::Job(job),
+                Err(NoToken::Later(None)) => return Asked::Leased,
+                Err(NoToken::Unavailable) => return Asked::Refused(Reason::BotUnavailable),
+            },
+        };
+        let budget = self.budget_for(question, payer);
         if !self.api_circuit.allows(host.now, host.shared) {
             return Asked::Refused(Reason::RightsUnavailable);
         }
@@ -117,17 +128,12 @@ impl Gate {
         })))
     }
 
-    /// Who asks a question, and whose budget it costs.
-    fn credential_for(
-        &self,
-        question: &Question,
-        payer: Payer,
-        credential: &Credential,
-    ) -> (Asker, Credential, &Budget) {
-        let bot = match question {
-            Question::Groups(_) => self.config.access.groups.source.as_ref().map(|it| &it.bot),
+    /// The bot that asks a question; `None` for whoever it is about.
+    fn asker(&self, question: &Question) -> Option<usize> {
+        match question {
+            Question::Groups(_) => self.config.access.groups.source.as_ref().map(|it| it.bot),
             Question::Called(..) | Question::Directory(_) | Question::Repositories(_) => {
-                self.config.access.bot.as_ref()
+                self.config.access.bot
             }
             Question::Account
             | Question::Projects(..)
@@ -135,22 +141,17 @@ impl Gate {
             | Question::Role(_)
             | Question::Visible(..)
             | Question::Workspaces => None,
-        };
-        match bot.and_then(|bot| {
-            Some((
-                bot,
-                self.budgets.iter().find(|(name, _)| *name == bot.name)?,
-            ))
-        }) {
-            Some((bot, (_, budget))) => (Asker::Bot, bot.token.clone().into(), budget),
-            None => {
-                let budget = match payer {
-                    Payer::Site => &self.consumers.main.budget,
-                    Payer::Callers => &self.callers.budget,
-                    Payer::Unknown => &self.callers.unknown_budget,
-                };
-                (Asker::Person, credential.clone(), budget)
-            }
+        }
+    }
+
+    /// Whose budget it costs.
+    fn budget_for(&self, question: &Question, payer: Payer) -> &Budget {
+        let bot = self.asker(question).and_then(|place| self.bots.get(place));
+        match (bot, payer) {
+            (Some(bot), _) => &bot.budget,
+            (None, Payer::Site) => &self.consumers.main.budget,
+            (None, Payer::Callers) => &self.callers.budget,
+            (None, Payer::Unknown) => &self.callers.unknown_budget,
         }
     }
 
@@ -159,9 +160,15 @@ impl Gate {
         Seconds(self.config.bitbucket.api.timeout.0.saturating_add(MARGIN.0))
     }
 
-    /// What the clock brings: the groups of the workspace are read anew. Called every second or so,
-    /// on every worker; one of them asks.
-    pub fn on_tick(self: &Rc<Self>, host: &mut Host<'_>) -> Option<Job> {
+    /// What the clock brings: bots get their tokens, and the groups of the workspace are read anew.
+    /// Called every second or so, on every worker; one of them asks.
+    pub fn on_tick(self: &Rc<Self>, host: &mut Host<'_>) -> Vec<Job> {
+        let mut jobs = self.bots_on_tick(host);
+        jobs.extend(self.groups_on_tick(host));
+        jobs
+    }
+
+    fn groups_on_tick(self: &Rc<Self>, host: &mut Host<'_>) -> Option<Job> {
         let source = self.config.access.groups.source.as_ref()?;
         let question = Question::Groups(source.workspace.as_str().to_owned());
         let known = self.rights.find(&question, "", host.now, host.shared);
@@ -173,9 +180,10 @@ impl Gate {
             overdue_percent: self.rights.terms().overdue_percent(asked_at, host.now),
         });
         let need = Need { question, asked_at };
+        // A bot asks, whatever the credential.
         let asking = actor::Asking {
             payer: Payer::Site,
-            credential: source.bot.token.clone().into(),
+            credential: AccessToken::new("").into(),
             word: String::new(),
         };
         match self.ask_as(&need, priority, "", asking, host) {
@@ -212,12 +220,13 @@ impl Gate {
         (!names.is_empty()).then(|| names.join(","))
     }
 
-    /// How many calls are left of each credential's hour: names and numbers of gauges.
+    /// How many calls are left of each credential's hour, and how the tokens of bots are: names and
+    /// numbers of gauges.
     #[must_use]
     pub fn gauges(&self, host: &Host<'_>) -> Vec<(String, u64)> {
         let consumers = self.consumers.iter().map(|consumer| &consumer.budget);
         let callers = self.callers.budgets();
-        let bots = self.budgets.iter().map(|(_, budget)| budget);
+        let bots = self.bots.iter().map(|bot| &bot.budget);
         let gauge = |budget: &Budget| {
             let left = budget.left(host.now, host.shared);
             let name = budget.name();
@@ -226,7 +235,10 @@ impl Gate {
                 left.into(),
             )
         };
-        consumers.chain(bots).chain(callers).map(gauge).collect()
+        let budgets = consumers.chain(bots).chain(callers);
+        let mut gauges: Vec<_> = budgets.map(gauge).collect();
+        gauges.extend(self.bot_gauges(host));
+        gauges
     }
 }
 
@@ -246,7 +258,7 @@ impl Lookup {
             Err(failure) => Progress::Done(self.fail(&failure, host)),
             Ok(None) => Progress::Done(self.publish(host)),
             Ok(Some(call)) => {
-                let budget = self.budget(&gate);
+                let budget = gate.budget_for(self.collected.question(), self.payer);
                 if budget
                     .take(Priority::Further, host.now, host.shared)
                     .is_err()
@@ -261,17 +273,12 @@ impl Lookup {
         }
     }
 
-    fn budget<'g>(&self, gate: &'g Gate) -> &'g Budget {
-        let question = self.collected.question();
-        let (_, _, budget) = gate.credential_for(question, self.payer, &self.credential);
-        budget
-    }
-
     fn publish(self: Box<Self>, host: &mut Host<'_>) -> Event {
         let gate = Rc::clone(&self.gate);
         gate.api_circuit.succeeded(host.shared);
-        self.budget(&gate).resume(host.now, host.shared);
         let question = self.collected.question().clone();
+        let budget = gate.budget_for(&question, self.payer);
+        budget.resume(host.now, host.shared);
         let Self {
             lease,
             collected,
@@ -296,11 +303,19 @@ impl Lookup {
 
     fn fail(&self, failure: &Failure, host: &mut Host<'_>) -> Event {
         let gate = &self.gate;
-        let budget = self.budget(gate);
+        let budget = gate.budget_for(self.collected.question(), self.payer);
         if let Failure::RateLimited(after) = failure {
             budget.pause(*after, host.now, host.shared);
         }
-        match failure.is_about_this() {
+        // Bitbucket answers, and does not accept the bot's token: that says nothing about other questions.
+        let is_rejected = *failure == Failure::Unavailable(InvalidAnswer::Denied(401));
+        if let Some(place) = gate
+            .asker(self.collected.question())
+            .filter(|_| is_rejected)
+        {
+            gate.bot_token_rejected(place, self.credential.token(), host);
+        }
+        match is_rejected || failure.is_about_this() {
             true => gate.api_circuit.succeeded(host.shared),
             false => gate.api_circuit.failed(host.now, host.shared),
         }

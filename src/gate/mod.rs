@@ -2,6 +2,8 @@
 
 mod access;
 mod actor;
+mod bot;
+mod bot_fetch;
 mod callback;
 mod caller;
 mod calling;
@@ -30,6 +32,7 @@ mod waiting;
 mod whoami;
 mod workspace;
 
+pub use bot_fetch::BotFetch;
 pub use event::{Event, EventKind, Level, SessionCookie};
 pub use forward::{Audience, Forward, ResponsePlan};
 pub use job::{Job, Progress};
@@ -44,6 +47,7 @@ use std::rc::Rc;
 
 use crate::config::{Config, Problem};
 use crate::gate::access::Patience;
+use crate::gate::bot::Bots;
 use crate::gate::caller::CallerBudgets;
 use crate::gate::consumer::Consumers;
 use crate::gate::protected::Protected;
@@ -52,7 +56,7 @@ use crate::gate::shadow::Trial;
 use crate::host::Host;
 use crate::http::{Cookies, Malformed, NEVER, Request, RequestTarget, TargetError, Unreadable};
 use crate::policy::{Allow, Found, Rule, Shadow};
-use crate::rights::{Budget, Pins, Rights};
+use crate::rights::{Pins, Rights};
 use crate::session::{
     Absence, Circuit, IdentityTokens, KeyRing, SessionStore, SignedIn, SignedOut,
 };
@@ -85,8 +89,7 @@ pub struct Gate {
     rights: Rights,
     pins: Pins,
     callers: CallerBudgets,
-    /// Of the bots, by name.
-    budgets: Vec<(String, Budget)>,
+    bots: Bots,
 }
 
 impl Gate {
@@ -102,17 +105,13 @@ impl Gate {
         let origin = config.public.origin.as_str();
         let access = &config.access;
         let (workspaces, repositories) = (access.workspaces.clone(), access.repositories.clone());
-        let of_bot = |bot: &crate::config::Bot| {
-            let name = format!("bot_{}", bot.name);
-            (bot.name.clone(), Budget::new(origin, &name, bot.api_budget))
-        };
         let circuit = Circuit::new(origin);
         Some(Rc::new(Self {
             api_circuit: Circuit::new(&format!("{origin} api")),
             rights: Rights::new(origin, access.terms),
             pins: Pins::new(origin, workspaces, repositories),
             callers: CallerBudgets::new(&config),
-            budgets: access.bots.iter().map(of_bot).collect(),
+            bots: Bots::new(&config, sessions.ring()),
             config,
             sessions,
             consumers,

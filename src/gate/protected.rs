@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::bitbucket::git_authorization;
 use crate::gate::access::{Decision, Patience};
 use crate::gate::actor::Actor;
 use crate::gate::client::{RequestId, is_navigation};
@@ -14,7 +15,8 @@ use crate::gate::waiting::Wait;
 use crate::gate::{Forward, Gate, Job, Reason, Step};
 use crate::host::Host;
 use crate::http::{Cookies, Request};
-use crate::policy::Rule;
+use crate::oauth::bearer_authorization;
+use crate::policy::{Inject, Rule};
 use crate::session::{Absence, SignedIn};
 
 /// What becomes of a request that needs a session.
@@ -116,8 +118,9 @@ impl Gate {
             ..
         } = subject;
         let aging = self.permitted(subject, &signed_in, host)?;
+        let of_bot = self.bot_authorization_for(subject, &signed_in, host)?;
         // Before a lease is taken, which a refusal would leave to nobody.
-        let Ok(token) =
+        let Ok(signed) =
             self.identity_token(rule, Actor::Session(&signed_in, TokenScopes::Unsaid), host)
         else {
             let step = self.refuse(request, Some((index, rule)), Reason::NoRandomness);
@@ -130,19 +133,18 @@ impl Gate {
         };
         let id = RequestId::of(&request.headers);
         let groups = self.groups_for(&good.signed_in.session.identity, host);
-        let credential = good.injected().grant.access_token.clone().into();
+        let token = &good.injected().grant.access_token;
+        // A token that is no header value was refused when it was read.
+        let authorization = match rule.inject {
+            Inject::Bearer => bearer_authorization(token),
+            Inject::Git => git_authorization(token),
+            Inject::Bot(..) | Inject::Identity | Inject::None => of_bot,
+        };
         let actor = Actor::Session(&good.signed_in, TokenScopes::Unsaid);
         let mut forward = self
             .forward(request, cookies)
-            .for_actor(
-                &self.config,
-                rule.inject,
-                actor,
-                Some(&credential),
-                groups,
-                id,
-            )
-            .with_identity_token(token);
+            .for_actor(&self.config, rule.inject, actor, authorization, groups, id)
+            .with_identity_token(signed);
         forward.response.cookies.extend(slid);
         forward.response.cookies.extend(good.cookies);
         forward.response.watch = good.watch;
@@ -240,7 +242,7 @@ impl Gate {
 
     /// An answer for somebody who would go on if Bitbucket answered: they use their session, and are not
     /// sent to sign in for it.
-    fn not_idle(&self, step: Step, signed_in: &SignedIn, host: &mut Host<'_>) -> Step {
+    pub(super) fn not_idle(&self, step: Step, signed_in: &SignedIn, host: &mut Host<'_>) -> Step {
         let slid = self.sessions.slide(signed_in, host.now, host.random);
         step.bringing(slid.as_slice())
     }

@@ -86,6 +86,9 @@ reasons! {
     /// Bitbucket did not answer at all.
     BitbucketUnreachable: "bitbucket_unreachable", 503, Warn, "Bitbucket cannot be reached",
         "Nothing is wrong with your account. Please try again in a minute.";
+    /// A bot whose token the rule passes on has none, and could not be given one.
+    BotUnavailable: "bot_unavailable", 503, Warn, "Bitbucket cannot be asked right now",
+        "This page needs a credential of this site that is not there at this time. Please try again in a minute.";
     /// Bitbucket does not accept our client credentials.
     ClientRefused: "client_refused", 502, Warn, "Bitbucket does not know this site",
         "The people who run this site need to check the key and the secret of its OAuth consumer.";

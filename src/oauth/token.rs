@@ -50,6 +50,8 @@ pub enum TokenRequest<'a> {
         /// Proves that the request comes from who asked for the code.
         code_verifier: &'a CodeVerifier,
     },
+    /// A token for the client itself (RFC 6749 section 4.4.2).
+    ClientCredentials,
     /// A refresh token for the next pair (RFC 6749 section 6).
     RefreshToken(&'a RefreshToken),
 }
@@ -69,6 +71,7 @@ impl TokenRequest<'_> {
                 .append_pair("redirect_uri", redirect_uri)
                 .append_pair("code_verifier", code_verifier.expose())
                 .finish(),
+            Self::ClientCredentials => "grant_type=client_credentials".to_owned(),
             Self::RefreshToken(token) => form_urlencoded::Serializer::new(String::new())
                 .append_pair("grant_type", "refresh_token")
                 .append_pair("refresh_token", token.expose())

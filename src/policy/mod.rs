@@ -15,6 +15,6 @@ pub use condition::{
 pub use facts::Facts;
 pub use name::{Name, NameError};
 pub use pipeline::Pipeline;
-pub use rule::{Allow, Found, IdentityToken, Inject, Policy, Rule, Shadow, Tail};
+pub use rule::{Allow, Found, IdentityToken, Inject, Policy, Rule, Shadow, Tail, TokenForm};
 pub use template::{PathTemplate, TemplateError};
 pub use truth::Truth;

@@ -29,6 +29,38 @@ pub enum Inject {
     Identity,
     /// Nothing.
     None,
+    /// `Authorization` with the token of a bot, which is named by its place in the configuration, and
+    /// the identity headers.
+    Bot(usize, TokenForm),
+}
+
+/// How a token is written into `Authorization`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenForm {
+    /// `Bearer`.
+    Bearer,
+    /// `Basic`, as git sends it.
+    Git,
+}
+
+impl Inject {
+    /// The bot whose token it is.
+    #[must_use]
+    pub fn bot(self) -> Option<usize> {
+        match self {
+            Self::Bot(place, _) => Some(place),
+            Self::Bearer | Self::Git | Self::Identity | Self::None => None,
+        }
+    }
+
+    /// Whether a credential goes upstream, anybody's.
+    #[must_use]
+    pub fn is_credential(self) -> bool {
+        match self {
+            Self::Bearer | Self::Git | Self::Bot(..) => true,
+            Self::Identity | Self::None => false,
+        }
+    }
 }
 
 /// A signed statement of who acts, for an upstream that verifies it.

@@ -7,9 +7,9 @@ use zeroize::Zeroizing;
 
 use crate::host::{NoRandomness, Random};
 use crate::oauth::{AccessToken, RefreshToken};
-use crate::session::GrantCookies;
 use crate::session::grant_cookies::TooLarge;
 use crate::session::key_ring::KeyRing;
+use crate::session::sealed_box::Place;
 use crate::time::{Seconds, UnixTime};
 
 /// What the provider granted to one session.
@@ -66,14 +66,9 @@ impl From<TooLarge> for NotWritten {
 }
 
 impl Grant {
-    /// Opens the box of the grant of `session_id` that lies in `cookies`.
-    pub(super) fn open(
-        ring: &KeyRing,
-        cookies: &GrantCookies,
-        session_id: &str,
-        text: &str,
-    ) -> Option<Self> {
-        let plain = ring.open_box(cookies.place(session_id), text)?;
+    /// Opens the box of a grant that was sealed for `place`.
+    pub(super) fn open(ring: &KeyRing, place: Place<'_>, text: &str) -> Option<Self> {
+        let plain = ring.open_box(place, text)?;
         let sealed: Sealed<'_> = serde_json::from_slice(&plain).ok()?;
         Some(Self {
             access_token: AccessToken::new(sealed.access_token),
@@ -102,8 +97,7 @@ impl Grant {
     pub(super) fn seal(
         &self,
         ring: &KeyRing,
-        cookies: &GrantCookies,
-        session_id: &str,
+        place: Place<'_>,
         now: UnixTime,
         random: &mut dyn Random,
     ) -> Result<String, NotWritten> {
@@ -119,7 +113,7 @@ impl Grant {
         };
         // A structure of strings and numbers always serializes.
         let plain = Zeroizing::new(serde_json::to_vec(&sealed).map_err(|_| NotWritten::TooLarge)?);
-        Ok(ring.seal_box(cookies.place(session_id), &plain, now, random)?)
+        Ok(ring.seal_box(place, &plain, now, random)?)
     }
 }
 
@@ -127,7 +121,7 @@ impl Grant {
 mod tests {
     use super::*;
     use crate::http::{Cookies, Headers, SetCookie};
-    use crate::session::SessionKey;
+    use crate::session::{GrantCookies, SessionKey};
 
     #[derive(Debug)]
     struct Ones;
@@ -154,7 +148,7 @@ mod tests {
         };
         let names = GrantCookies::of("ci", "id");
         let text = grant
-            .seal(&ring, &names, "s", UnixTime(0), &mut Ones)
+            .seal(&ring, names.place("s"), UnixTime(0), &mut Ones)
             .unwrap();
         let none = names.present(&Cookies::read(&Headers::default()));
         let cookies = names.cut(&text, Seconds(60), none).unwrap();
@@ -164,7 +158,7 @@ mod tests {
             .collect();
         let headers = Headers::new(vec![("cookie".to_owned(), pairs.join("; ").into_bytes())]);
         let text = names.read(&Cookies::read(&headers)).unwrap().join();
-        assert_eq!(Grant::open(&ring, &names, "s", &text), Some(grant));
+        assert_eq!(Grant::open(&ring, names.place("s"), &text), Some(grant));
         // Nowhere else: not as the main grant, not as another consumer's, nor of another session.
         for (names, session_id) in [
             (GrantCookies::main(), "s"),
@@ -172,7 +166,7 @@ mod tests {
             (GrantCookies::of("ci", "other"), "s"),
             (names, "t"),
         ] {
-            assert_eq!(Grant::open(&ring, &names, session_id, &text), None);
+            assert_eq!(Grant::open(&ring, names.place(session_id), &text), None);
         }
     }
 

@@ -70,6 +70,7 @@ impl fmt::Debug for SessionKey {
 /// What a box is for. Session tokens and identity tokens are no boxes, and have keys of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
+    Bot,
     Grant,
     Login,
     Returns,
@@ -78,6 +79,7 @@ pub(super) enum Purpose {
 impl Purpose {
     pub(super) fn as_str(self) -> &'static str {
         match self {
+            Self::Bot => "bot",
             Self::Grant => "grant",
             Self::Login => "login",
             Self::Returns => "returns",
@@ -91,6 +93,7 @@ pub(super) struct Keys {
     not_before: UnixTime,
     pub(super) session: A256KWKey,
     pub(super) signing: SigningKey,
+    bot: XChaCha20Poly1305,
     grant: XChaCha20Poly1305,
     login: XChaCha20Poly1305,
     returns: XChaCha20Poly1305,
@@ -118,6 +121,7 @@ impl Keys {
             not_before: key.not_before.unwrap_or(UnixTime(0)),
             session: session.with_key_id(&key.kid),
             signing: SigningKey::new(derived("identity-token"), &key.kid),
+            bot: cipher(Purpose::Bot)?,
             grant: cipher(Purpose::Grant)?,
             login: cipher(Purpose::Login)?,
             returns: cipher(Purpose::Returns)?,
@@ -127,6 +131,7 @@ impl Keys {
 
     pub(super) fn cipher(&self, purpose: Purpose) -> &XChaCha20Poly1305 {
         match purpose {
+            Purpose::Bot => &self.bot,
             Purpose::Grant => &self.grant,
             Purpose::Login => &self.login,
             Purpose::Returns => &self.returns,

@@ -3,6 +3,7 @@
 //! There is no store. A session is two sealed values in cookies, and every instance that has the
 //! keys can read them.
 
+mod bot_tokens;
 mod cache;
 mod circuit;
 mod claims;
@@ -18,6 +19,7 @@ mod sealed_box;
 mod signed_in;
 mod store;
 
+pub use bot_tokens::{BotDue, BotFailure, BotLease, BotTokens, SeenBot};
 pub use circuit::Circuit;
 pub use grant::Grant;
 pub(crate) use grant::USUAL_LIFETIME;
@@ -153,7 +155,7 @@ mod tests {
                 "{text:?}"
             );
             let grant = seal(Purpose::Grant, "__Host-bitgate-grant");
-            let opened = Grant::open(&ring, &GrantCookies::main(), "", &grant);
+            let opened = Grant::open(&ring, GrantCookies::main().place(""), &grant);
             // White space behind a document is no harm.
             assert_eq!(opened.is_some(), text.ends_with(b" "), "{text:?}");
         }

@@ -25,15 +25,16 @@ const NONCE_BYTES: usize = 24;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place<'a> {
     pub(super) purpose: Purpose,
-    /// The cookie's name, for the grant of a further consumer with its client id.
+    /// The cookie's name, for the grant of a further consumer with its client id; a bot's name with its
+    /// client id.
     pub(super) cookie: &'a str,
     /// Empty where no session exists yet.
     pub(super) session_id: &'a str,
 }
 
 impl Place<'_> {
-    /// No part can hold a line feed: cookie names are constants, base64url or have a consumer's name
-    /// and client id, which are visible ASCII; a site is an origin, ids are base64url, kids are words.
+    /// No part can hold a line feed: cookie names are constants, base64url or have a consumer's or a
+    /// bot's name and client id, which are visible ASCII; a site is an origin, ids are base64url, kids are words.
     fn additional_data(&self, site: &str, kid: &str) -> String {
         let Self {
             purpose,

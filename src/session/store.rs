@@ -149,7 +149,7 @@ impl SessionStore {
         parts: &Parts<'_>,
     ) -> Option<Rc<SignedIn>> {
         let text = parts.join();
-        let grant = Grant::open(&self.ring, names, &session.id, &text)?;
+        let grant = Grant::open(&self.ring, names.place(&session.id), &text)?;
         let signed_in = SignedIn::new(session, grant);
         let mut verified = self.verified.borrow_mut();
         verified.keep(names.consumer(), token, text, Rc::clone(&signed_in));
@@ -178,7 +178,7 @@ impl SessionStore {
         let max_age = self.lifetimes.max_age;
         let token = session.seal(&self.ring, &self.client_id, now, random)?;
         let mut cookies = vec![SetCookie::new(SESSION_COOKIE, token, max_age)];
-        let text = grant.seal(&self.ring, &self.main, &session.id, now, random)?;
+        let text = grant.seal(&self.ring, self.main.place(&session.id), now, random)?;
         let there = self.main.present(present);
         let set = self.main.cut(&text, max_age, there);
         cookies.extend(set.map_err(NotWritten::from)?);
@@ -204,7 +204,7 @@ impl SessionStore {
         now: UnixTime,
         random: &mut dyn Random,
     ) -> Result<String, NotIssued> {
-        let text = grant.seal(&self.ring, names, session_id, now, random)?;
+        let text = grant.seal(&self.ring, names.place(session_id), now, random)?;
         match names.split(&text) {
             Some(_) => Ok(text),
             None => Err(NotIssued::TooLarge),
@@ -220,7 +220,7 @@ impl SessionStore {
         sealed: &str,
     ) -> Option<Rc<SignedIn>> {
         let session = signed_in.session.clone();
-        let grant = Grant::open(&self.ring, names, &session.id, sealed)?;
+        let grant = Grant::open(&self.ring, names.place(&session.id), sealed)?;
         Some(SignedIn::new(session, grant))
     }
 

@@ -18,6 +18,7 @@ macro_rules! story {
 }
 
 mod access;
+mod bot;
 mod client;
 mod consumers;
 mod identity_token;

@@ -40,6 +40,9 @@ pub trait Edge {
     /// What the filter wrote to the log.
     fn log(&mut self) -> Vec<String>;
 
+    /// A gauge of the filter; 0 if there is none of that name yet.
+    fn gauge(&mut self, name: &str) -> u64;
+
     /// The Envoy, if it is one: for bytes that no HTTP library sends, and for its statistics.
     fn envoy(&self) -> Option<&envoy::Envoy>;
 }

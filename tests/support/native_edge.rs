@@ -183,7 +183,7 @@ impl NativeEdge {
     /// What the root context does by the clock.
     fn tick(&mut self) {
         let gate = Rc::clone(&self.gate);
-        if let Some(job) = gate.on_tick(&mut self.host()) {
+        for job in gate.on_tick(&mut self.host()) {
             self.finish(job);
         }
     }
@@ -331,6 +331,13 @@ impl Edge for NativeEdge {
 
     fn log(&mut self) -> Vec<String> {
         self.log.clone()
+    }
+
+    fn gauge(&mut self, name: &str) -> u64 {
+        let gate = Rc::clone(&self.gate);
+        let gauges = gate.gauges(&self.host());
+        let found = gauges.iter().find(|(known, _)| known == name);
+        found.map_or(0, |(_, value)| *value)
     }
 
     fn envoy(&self) -> Option<&super::envoy::Envoy> {

@@ -218,6 +218,7 @@ impl World {
                             waiting.resume(&mut self.host())
                         }
                         Some(Job::Lookup(_)) => panic!("no rule here asks for rights"),
+                        Some(Job::Bot(_)) => panic!("no rule here names a bot"),
                         // Whoever holds the lease died.
                         None => waiting.give_up(),
                     };

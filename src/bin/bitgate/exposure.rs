@@ -1,8 +1,8 @@
 //! Who receives what: the rules as seen from Bitbucket's tokens.
 
-use bitgate::config::Config;
+use bitgate::config::{BotCredential, Config};
 use bitgate::json::Json;
-use bitgate::policy::{Allow, Inject, Rule, Shadow};
+use bitgate::policy::{Allow, Inject, Rule, Shadow, TokenForm};
 
 use crate::finding::one_line;
 use crate::node::Node;
@@ -103,6 +103,7 @@ pub(crate) fn receives(config: &Config, written: &Json, rule: &Rule) -> String {
         Inject::None => None,
         Inject::Identity => Some(String::new()),
         Inject::Bearer => Some(token(config, written, rule)),
+        Inject::Bot(place, form) => Some(token_of_bot(config, place, form)),
         Inject::Git => Some(format!("{} as git sends it", token(config, written, rule))),
     };
     let signed = rule.identity_token.as_ref().map(|signed| {
@@ -138,6 +139,27 @@ fn token(config: &Config, written: &Json, rule: &Rule) -> String {
         "the person's token for {host}{of} ({})",
         one_line(&scopes.join(", "))
     )
+}
+
+/// Whose token a rule passes on in the place of the person's, and what it may, as far as it is said.
+fn token_of_bot(config: &Config, place: usize, form: TokenForm) -> String {
+    let Some(bot) = config.access.bots.get(place) else {
+        return "nothing".to_owned();
+    };
+    let scopes = match &bot.credential {
+        BotCredential::AccessToken(_) => String::new(),
+        BotCredential::Client { scopes: None, .. } => String::new(),
+        BotCredential::Client {
+            scopes: Some(scopes),
+            ..
+        } => format!(" ({})", one_line(&scopes.to_string())),
+    };
+    let form = match form {
+        TokenForm::Bearer => "",
+        TokenForm::Git => " as git sends it",
+    };
+    let host = &config.bitbucket.api.authority;
+    format!("the token of the bot {} for {host}{scopes}{form}", bot.name)
 }
 
 /// A value on one line, as YAML's flow style writes it.
