@@ -222,6 +222,19 @@ impl Reason {
         self.facts().status
     }
 
+    /// Whether the credential is no good that the request brought (`invalid_token` of RFC 6750 section
+    /// 3.1), rather than missing.
+    #[must_use]
+    pub fn is_about_token(self) -> bool {
+        matches!(
+            self,
+            Self::ApiTokenAlone
+                | Self::AppPasswordRemoved
+                | Self::CredentialRefused
+                | Self::InvalidToken
+        )
+    }
+
     /// How loud it is in the log.
     #[must_use]
     pub fn level(self) -> Level {

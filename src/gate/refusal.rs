@@ -161,6 +161,15 @@ impl Refusal {
                 | Client::GrpcWeb
                 | Client::GrpcWebText
                 | Client::Navigation
+                | Client::Program
+                    if reason.is_about_token() =>
+                {
+                    "Bearer realm=\"bitgate\", error=\"invalid_token\""
+                }
+                Client::Grpc
+                | Client::GrpcWeb
+                | Client::GrpcWebText
+                | Client::Navigation
                 | Client::Program => "Bearer realm=\"bitgate\"",
             };
             response = response.with("www-authenticate", HeaderValue::fixed(challenge));

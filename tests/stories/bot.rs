@@ -19,6 +19,7 @@ fn bitbucket(settings: &mut Settings) {
         callback: "http://localhost:10000/none".to_owned(),
         scopes: ["account", "repository:write"].map(str::to_owned).to_vec(),
         private: true,
+        workspace: "acme".to_owned(),
     });
 }
 

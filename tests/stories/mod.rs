@@ -19,6 +19,7 @@ macro_rules! story {
 
 mod access;
 mod bot;
+mod callers;
 mod client;
 mod consumers;
 mod identity_token;

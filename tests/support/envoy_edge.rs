@@ -141,6 +141,10 @@ impl Edge for Arc<EnvoyEdge> {
         self.exchange(request)
     }
 
+    fn shared_data(&self) -> Option<String> {
+        None
+    }
+
     fn gauge(&mut self, name: &str) -> u64 {
         self.envoy.stat(&format!("wasmcustom.{name}"))
     }

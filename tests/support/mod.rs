@@ -40,6 +40,9 @@ pub trait Edge {
     /// What the filter wrote to the log.
     fn log(&mut self) -> Vec<String>;
 
+    /// All that lies in shared data; `None` where nobody can look.
+    fn shared_data(&self) -> Option<String>;
+
     /// A gauge of the filter; 0 if there is none of that name yet.
     fn gauge(&mut self, name: &str) -> u64;
 

@@ -333,6 +333,14 @@ impl Edge for NativeEdge {
         self.log.clone()
     }
 
+    fn shared_data(&self) -> Option<String> {
+        let Memory(all) = &self.shared;
+        let lines = all
+            .iter()
+            .map(|(key, (value, _))| format!("{key} {}\n", String::from_utf8_lossy(value)));
+        Some(lines.collect())
+    }
+
     fn gauge(&mut self, name: &str) -> u64 {
         let gate = Rc::clone(&self.gate);
         let gauges = gate.gauges(&self.host());
