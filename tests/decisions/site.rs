@@ -86,6 +86,7 @@ impl Site {
                     .map(str::to_owned)
                     .to_vec(),
                 is_admin: true,
+                expires_at: None,
                 api_limit: None,
             }],
             api_limit: None,

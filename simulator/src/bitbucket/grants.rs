@@ -91,7 +91,7 @@ impl Grants {
     }
 
     /// Characters that nobody guesses but who knows the seed.
-    fn text(&mut self, length: usize) -> String {
+    pub(super) fn text(&mut self, length: usize) -> String {
         self.counter += 1;
         let mut text = String::new();
         let mut block = 0_u64;
@@ -231,6 +231,12 @@ impl Grants {
         if let Some(given) = self.of_account.get(&Some(account_id.to_owned())) {
             revoke(given, &mut self.access, &mut self.refresh);
         }
+    }
+
+    /// Lets one access token end at `at`. Whether there is one.
+    pub(super) fn end_access_token(&mut self, token: &str, at: u64) -> bool {
+        let found = self.access.get_mut(token);
+        found.map(|access| access.expires_at = at).is_some()
     }
 
     pub(super) fn expire_access_tokens(&mut self) {

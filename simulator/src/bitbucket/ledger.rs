@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::{Value, json};
 
 use crate::bitbucket::api::Route;
+use crate::bitbucket::credential::{Authorization, CredentialKind};
 use crate::{Request, header};
 
 /// The most entries that are kept. What is counted is counted beyond it.
@@ -25,6 +26,10 @@ pub struct Entry {
     pub kind: &'static str,
     /// The scheme of its credentials, such as `Basic`.
     pub authorization: Option<String>,
+    /// What it came with: what it is, if it is known, or what it looks like.
+    pub credential: CredentialKind,
+    /// The user's name, if it came with a name and a password.
+    pub user: Option<String>,
     /// The consumer, if it said.
     pub client_id: Option<String>,
     /// The account it was about, if it was about one.
@@ -43,6 +48,7 @@ pub struct Entry {
 
 impl Entry {
     pub(super) fn of(time: u64, request: &Request) -> Self {
+        let sent = Authorization::read(request.headers());
         let scheme = header(request, "authorization").and_then(|value| value.split(' ').next());
         Self {
             time,
@@ -51,6 +57,11 @@ impl Entry {
             path: request.uri().path().to_owned(),
             kind: Route::read(request.uri().path()).kind(),
             authorization: scheme.map(str::to_owned),
+            credential: sent.kind(),
+            user: match sent {
+                Authorization::Basic { user, .. } => Some(user),
+                _ => None,
+            },
             client_id: None,
             account_id: None,
             grant_type: None,
@@ -71,6 +82,8 @@ impl Entry {
             "path": self.path,
             "kind": self.kind,
             "authorization": self.authorization,
+            "credential": self.credential.as_str(),
+            "user": self.user,
             "client_id": self.client_id,
             "account_id": self.account_id,
             "grant_type": self.grant_type,
@@ -85,12 +98,15 @@ pub(super) struct Ledger {
     entries: Vec<Entry>,
     paths: HashMap<String, usize>,
     kinds: BTreeMap<(&'static str, u16), usize>,
+    credentials: BTreeMap<(CredentialKind, u16), usize>,
     locked: HashMap<String, u64>,
 }
 
 impl Ledger {
     pub(super) fn push(&mut self, entry: Entry) {
         *self.kinds.entry((entry.kind, entry.status)).or_default() += 1;
+        let credential = (entry.credential, entry.status);
+        *self.credentials.entry(credential).or_default() += 1;
         match self.paths.get_mut(&entry.path) {
             Some(count) => *count += 1,
             None => {
@@ -120,8 +136,14 @@ impl Ledger {
         &self.kinds
     }
 
+    /// Requests by what they came with and the status of their answer.
+    pub(super) fn credentials(&self) -> &BTreeMap<(CredentialKind, u16), usize> {
+        &self.credentials
+    }
+
     pub(super) fn clear(&mut self) {
         self.entries.clear();
+        self.credentials.clear();
         self.paths.clear();
         self.kinds.clear();
     }

@@ -2,7 +2,9 @@
 
 mod api;
 mod authorize;
+mod caller;
 mod control;
+mod credential;
 mod directory;
 mod fault;
 mod grants;
@@ -10,16 +12,18 @@ mod ledger;
 mod limit;
 mod parameters;
 mod people;
+mod pipelines;
 mod settings;
 mod token;
+mod uuid;
 
+pub use credential::{AccessToken, AccessTokenKind, ApiToken, CredentialKind};
 pub use directory::{Directory, Group, Permission, Project, Refused, Repository, Role, Workspace};
 pub use fault::{Fault, FaultResponse, Wire};
 pub use ledger::Entry;
 pub use limit::Usage;
-pub use settings::{
-    AccessToken, AccessTokenKind, Consumer, Email, Mode, NonMember, Paging, Person, Pkce, Settings,
-};
+pub use pipelines::{Environment, SigningKey, Step, hmac, unsigned};
+pub use settings::{Consumer, Email, Mode, NonMember, Paging, Person, Pkce, Settings};
 
 use std::collections::BTreeMap;
 
@@ -27,6 +31,7 @@ use crate::bitbucket::grants::Grants;
 use crate::bitbucket::ledger::Ledger;
 use crate::bitbucket::limit::Limits;
 use crate::bitbucket::people::Places;
+use crate::bitbucket::pipelines::Pipelines;
 use crate::{Request, Response, header, response};
 
 /// The simulator.
@@ -38,6 +43,7 @@ pub struct Bitbucket {
     ledger: Ledger,
     limits: Limits,
     places: Places,
+    pipelines: Pipelines,
     faults: Vec<Fault>,
 }
 
@@ -52,6 +58,7 @@ impl Bitbucket {
             ledger: Ledger::default(),
             limits: Limits::default(),
             places: Places::default(),
+            pipelines: Pipelines::default(),
             faults: Vec::new(),
         }
     }
@@ -66,7 +73,7 @@ impl Bitbucket {
         );
         let path = request.uri().path().to_owned();
         if path.starts_with("/_simulator/") {
-            return self.control(request);
+            return self.control(now, request);
         }
         if !is_web && !is_api {
             return response(421, "text/plain", "This is not a host of Bitbucket.\n");
@@ -112,13 +119,20 @@ impl Bitbucket {
         self.ledger.kinds()
     }
 
+    /// How many requests came, by what they came with and the status of their answer. It is right
+    /// however many came.
+    #[must_use]
+    pub fn credentials(&self) -> &BTreeMap<(CredentialKind, u16), usize> {
+        self.ledger.credentials()
+    }
+
     /// How many requests got a 429 because the hour was full. A fault is none of them.
     #[must_use]
     pub fn rate_limited(&self) -> u64 {
         self.limits.refused()
     }
 
-    /// What a consumer (by its key) or an access token asked of the API.
+    /// What a consumer (by its key), an access token or an API token asked of the API.
     #[must_use]
     pub fn usage_of(&self, credential: &str) -> Usage {
         self.limits.usage(credential)
@@ -161,6 +175,8 @@ impl Bitbucket {
     pub fn close_account(&mut self, account_id: &str) {
         self.grants.revoke_account(account_id);
         self.settings.directory.remove_account(account_id);
+        let api_tokens = &mut self.settings.api_tokens;
+        api_tokens.retain(|token| token.account_id != account_id);
         self.settings
             .people
             .retain(|person| person.account_id != account_id);

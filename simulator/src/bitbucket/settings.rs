@@ -1,6 +1,10 @@
 //! The knobs, with the values of the original.
 
+use crate::bitbucket::credential::{AccessToken, AccessTokenKind, ApiToken};
 use crate::bitbucket::directory::Directory;
+
+/// The UUID of a workspace of the demo.
+const ACME: &str = "{77aa0000-1111-4222-8333-444455556666}";
 
 /// Which of the two worlds: consumers are moved one by one since May 2026.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +37,8 @@ pub struct Consumer {
     pub scopes: Vec<String>,
     /// "This is a private consumer": may use client credentials.
     pub private: bool,
+    /// The workspace that owns it, by slug or UUID: all that it sees as itself.
+    pub workspace: String,
 }
 
 /// An e-mail address of a person.
@@ -59,33 +65,6 @@ pub struct Person {
     pub display_name: String,
     /// Their addresses.
     pub emails: Vec<Email>,
-}
-
-/// What an access token is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AccessTokenKind {
-    /// A whole workspace.
-    Workspace,
-    /// One repository: its UUID, with the braces.
-    Repository(String),
-}
-
-/// A token of a workspace or a repository (`ATCT…`): nobody's account, and no OAuth.
-#[derive(Clone, Debug)]
-pub struct AccessToken {
-    /// The token itself.
-    pub token: String,
-    /// What it is for.
-    pub kind: AccessTokenKind,
-    /// The UUID of its workspace, with the braces.
-    pub workspace: String,
-    /// Its scopes. `account` is none that it can have.
-    pub scopes: Vec<String>,
-    /// Whether it may do what is for administrators of the workspace only.
-    pub is_admin: bool,
-    /// Calls that it may make in an hour, where that is not [`Settings::api_limit`]: the limit
-    /// grows with the seats of a workspace, for access tokens only.
-    pub api_limit: Option<u64>,
 }
 
 /// What somebody is told who is nothing in a workspace. Both were seen.
@@ -123,11 +102,16 @@ pub struct Settings {
     pub people: Vec<Person>,
     /// Who works where.
     pub directory: Directory,
-    /// Tokens of workspaces and repositories.
+    /// Tokens of workspaces, projects and repositories.
     pub access_tokens: Vec<AccessToken>,
+    /// Tokens of people.
+    pub api_tokens: Vec<ApiToken>,
     /// Calls to the API that a consumer, or an access token, may make in any 3,600 seconds. `None`
     /// and 0 are no limit.
     pub api_limit: Option<u64>,
+    /// Calls without a credential in any 3,600 seconds, all of them together. The original counts
+    /// by address.
+    pub anonymous_limit: Option<u64>,
     /// Seconds in a `Retry-After` of a 429. The original was seen without one.
     pub retry_after: Option<u64>,
     /// What somebody is told who is nothing in a workspace.
@@ -160,6 +144,12 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Scheme, host and port in the place of `https://api.bitbucket.org`.
+    #[must_use]
+    pub fn api_origin(&self) -> String {
+        format!("http://{}", self.api_host)
+    }
+
     /// Characters of a token.
     #[must_use]
     pub fn token_characters(&self) -> usize {
@@ -180,11 +170,13 @@ impl Default for Settings {
                 .map(str::to_owned)
                 .to_vec(),
             private: false,
+            workspace: ACME.to_owned(),
         };
         let people = people();
         let mut ids = people.iter().map(|person| person.account_id.as_str());
         let ids = std::array::from_fn(|_| ids.next().unwrap_or_default());
         let directory = Directory::demo(ids);
+        let api_tokens = people.first().map(api_token).into_iter().collect();
         Self {
             mode: Mode::Migrated,
             web_host: "127.0.0.1:10001".to_owned(),
@@ -193,7 +185,9 @@ impl Default for Settings {
             people,
             directory,
             access_tokens: vec![bot()],
+            api_tokens,
             api_limit: Some(1_000),
+            anonymous_limit: Some(60),
             retry_after: None,
             non_member: NonMember::Forbidden,
             paging: Paging::Counted,
@@ -217,10 +211,27 @@ fn bot() -> AccessToken {
     AccessToken {
         token: "ATCTT3xFfGN0-demo-workspace-token".to_owned(),
         kind: AccessTokenKind::Workspace,
-        workspace: "{77aa0000-1111-4222-8333-444455556666}".to_owned(),
+        workspace: ACME.to_owned(),
         scopes: vec!["repository".to_owned(), "project".to_owned()],
         is_admin: true,
+        expires_at: None,
         api_limit: None,
+    }
+}
+
+/// What the first person of the demo uses git with.
+fn api_token(person: &Person) -> ApiToken {
+    let scopes = [
+        "read:user:bitbucket",
+        "read:workspace:bitbucket",
+        "read:repository:bitbucket",
+        "write:repository:bitbucket",
+    ];
+    ApiToken {
+        token: "ATATT3xFfGF0-demo-api-token".to_owned(),
+        account_id: person.account_id.clone(),
+        scopes: scopes.map(str::to_owned).to_vec(),
+        expires_at: None,
     }
 }
 

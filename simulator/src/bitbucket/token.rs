@@ -9,6 +9,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::bitbucket::Bitbucket;
+use crate::bitbucket::credential::CredentialKind;
 use crate::bitbucket::grants::{Refreshed, Subject};
 use crate::bitbucket::ledger::Entry;
 use crate::bitbucket::parameters::Parameters;
@@ -20,11 +21,15 @@ impl Bitbucket {
         if *request.method() != http::Method::POST {
             return response(405, "text/html", "<h1>Method not allowed</h1>");
         }
+        entry.credential = CredentialKind::None;
         let Some((id, secret)) = basic(request) else {
             let text = "Requests must be authenticated using OAuth client credentials";
             return refuse("unauthorized_client", text);
         };
         entry.client_id = Some(id.clone());
+        entry.credential = CredentialKind::Consumer;
+        // It is the consumer's key once more.
+        entry.user = None;
         let consumer = self
             .settings
             .consumers
@@ -33,6 +38,10 @@ impl Bitbucket {
         let Some(consumer) = consumer.cloned() else {
             return refuse("unauthorized_client", "Invalid OAuth client credentials");
         };
+        if consumer.callback.is_empty() {
+            let text = "No callback uri defined for the OAuth client.";
+            return refuse("invalid_request", text);
+        }
         let media_type = header(request, "content-type").unwrap_or_default();
         if media_type.split(';').next() != Some("application/x-www-form-urlencoded") {
             return refuse("invalid_grant", "Unsupported grant type: None");

@@ -1,4 +1,4 @@
-//! `/2.0/…` and `/1.0/groups/…`: bearer header only, 410 on what was removed, and as much for each
+//! `/2.0/…` and `/1.0/groups/…`: tokens in a header only, 410 on what was removed, and as much for each
 //! caller as its scopes, its roles and its permissions allow.
 
 mod fields;
@@ -14,19 +14,18 @@ mod workspace;
 
 pub(super) use route::Route;
 
-use std::sync::Arc;
-
 use serde_json::Value;
 
+use crate::bitbucket::Bitbucket;
+use crate::bitbucket::caller::Caller;
+use crate::bitbucket::credential::{Authorization, CredentialKind};
 use crate::bitbucket::directory::Space;
 use crate::bitbucket::fault::too_many;
-use crate::bitbucket::grants::Subject;
 use crate::bitbucket::ledger::Entry;
 use crate::bitbucket::parameters::Parameters;
 use crate::bitbucket::people::Places;
-use crate::bitbucket::settings::{AccessToken, AccessTokenKind, NonMember, Settings};
-use crate::bitbucket::{Bitbucket, Role};
-use crate::{Request, Response, header, json};
+use crate::bitbucket::settings::{NonMember, Settings};
+use crate::{Request, Response, json};
 
 use fields::Fields;
 use refusal::Refusal;
@@ -36,38 +35,11 @@ pub(super) fn is_ours(path: &str) -> bool {
     path.starts_with("/2.0/") || path.starts_with("/1.0/")
 }
 
-/// Whose token it is.
-#[derive(Clone, Debug)]
-enum Caller {
-    AccessToken(AccessToken),
-    /// A person, or a consumer as itself.
-    Account(Arc<Subject>),
-}
-
-impl Caller {
-    /// What the hour is counted for.
-    fn credential(&self) -> &str {
-        match self {
-            Self::AccessToken(token) => &token.token,
-            Self::Account(subject) => &subject.client_id,
-        }
-    }
-
-    fn scopes(&self) -> &[String] {
-        match self {
-            Self::AccessToken(token) => &token.scopes,
-            Self::Account(subject) => &subject.scopes,
-        }
-    }
-}
-
 /// A request of a caller, and what is known about it.
 struct Asked<'a> {
     settings: &'a Settings,
     places: &'a Places,
     caller: &'a Caller,
-    /// The account id; a consumer as itself has one of its own, an access token none.
-    account_id: Option<String>,
     parameters: &'a Parameters,
     /// As it was sent.
     path: &'a str,
@@ -81,16 +53,23 @@ impl Bitbucket {
         if !is_uri(request.uri()) {
             return Refusal::BadRequest("Bad Request".to_owned()).response();
         }
-        let Some(caller) = self.caller(now, request) else {
-            return Refusal::Unauthorized.response();
+        let route = Route::read(request.uri().path());
+        if let Route::OidcDiscovery(workspace) | Route::OidcKeys(workspace) = &route {
+            return self.oidc(now, request, &route, workspace);
+        }
+        let caller = match self.caller(now, request) {
+            Ok(caller) => caller,
+            Err(refusal) => return refusal.response(),
         };
+        entry.credential = caller.kind();
+        entry.account_id = match &caller {
+            Caller::AppUser(_) => None,
+            _ => caller.account_id().map(str::to_owned),
+        };
+        entry.client_id = caller.client_id().map(str::to_owned);
         let mut limit = self.settings.api_limit;
-        match &caller {
-            Caller::AccessToken(token) => limit = token.api_limit.or(limit),
-            Caller::Account(subject) => {
-                entry.account_id.clone_from(&subject.account_id);
-                entry.client_id = Some(subject.client_id.clone());
-            }
+        if let Caller::AccessToken(token) = &caller {
+            limit = token.api_limit.or(limit);
         }
         let limit = limit.filter(|calls| *calls > 0);
         if !self.limits.admit(caller.credential(), now, limit) {
@@ -103,21 +82,51 @@ impl Bitbucket {
         }
     }
 
-    fn caller(&self, now: u64, request: &Request) -> Option<Caller> {
+    /// Discovery and keys of Pipelines, which anybody may read.
+    fn oidc(&mut self, now: u64, request: &Request, route: &Route, workspace: &str) -> Response {
+        let limit = self.settings.anonymous_limit.filter(|calls| *calls > 0);
+        if !self.limits.admit("", now, limit) {
+            return too_many(self.settings.retry_after);
+        }
+        if !matches!(*request.method(), http::Method::GET | http::Method::HEAD) {
+            return Refusal::MethodNotAllowed.response();
+        }
+        let document = match route {
+            Route::OidcKeys(_) => self.oidc_keys(workspace),
+            _ => self.oidc_discovery(workspace),
+        };
+        match document {
+            Some(document) => json(200, &document),
+            None => Refusal::NotFound("Resource not found".to_owned()).response(),
+        }
+    }
+
+    fn caller(&self, now: u64, request: &Request) -> Result<Caller, Refusal> {
         let query = request.uri().query().unwrap_or_default().as_bytes();
         let is_sent_elsewhere = [query, request.body()]
             .into_iter()
             .any(|form| form_urlencoded::parse(form).any(|(name, _)| name == "access_token"));
-        let token = header(request, "authorization")?.strip_prefix("Bearer ")?;
-        if is_sent_elsewhere {
-            return None;
-        }
-        if let Some(subject) = self.grants.subject_of(token, now) {
-            return Some(Caller::Account(Arc::clone(subject)));
-        }
-        let mut access_tokens = self.settings.access_tokens.iter();
-        let found = access_tokens.find(|known| known.token == token)?;
-        Some(Caller::AccessToken(found.clone()))
+        let caller = match Authorization::read(request.headers()) {
+            _ if is_sent_elsewhere => None,
+            Authorization::Absent | Authorization::Unreadable => None,
+            Authorization::Bearer(token) => self.bearer(now, &token),
+            Authorization::Basic { user, password } => match CredentialKind::of(&password) {
+                CredentialKind::AppPassword => return Err(Refusal::AppPassword),
+                CredentialKind::ApiToken => self
+                    .api_token(now, &password)
+                    .filter(|caller| self.is_mail_of(&user, caller)),
+                _ => return Err(Refusal::WrongLogin),
+            },
+        };
+        caller.ok_or(Refusal::Unauthorized)
+    }
+
+    /// Whether the name is the address that an account is known by: no other name is good here.
+    fn is_mail_of(&self, name: &str, caller: &Caller) -> bool {
+        let mut people = self.settings.people.iter();
+        let person = people.find(|person| Some(person.account_id.as_str()) == caller.account_id());
+        let mut emails = person.into_iter().flat_map(|person| &person.emails);
+        emails.any(|email| email.is_primary && email.email.eq_ignore_ascii_case(name))
     }
 
     fn answer(&self, caller: &Caller, request: &Request) -> Result<Value, Refusal> {
@@ -135,15 +144,6 @@ impl Bitbucket {
             settings: &self.settings,
             places: &self.places,
             caller,
-            account_id: match caller {
-                Caller::AccessToken(_) => None,
-                Caller::Account(subject) => Some(
-                    subject
-                        .account_id
-                        .clone()
-                        .unwrap_or_else(|| format!("app:{}", subject.client_id)),
-                ),
-            },
             parameters: &parameters,
             path: request.uri().path(),
         };
@@ -176,13 +176,19 @@ impl Asked<'_> {
             Route::Groups(workspace) => self.groups(workspace),
             Route::Repositories(workspace) => self.repositories(workspace),
             Route::Repository(workspace, repository) => self.repository(workspace, repository),
-            Route::Authorize | Route::Removed | Route::Token | Route::Unknown => {
-                Err(Refusal::NotFound("Resource not found".to_owned()))
-            }
+            Route::Authorize
+            | Route::OidcDiscovery(_)
+            | Route::OidcKeys(_)
+            | Route::Removed
+            | Route::Token
+            | Route::Unknown => Err(Refusal::NotFound("Resource not found".to_owned())),
         }
     }
 
     fn check_scopes(&self, route: &Route) -> Result<(), Refusal> {
+        if let Caller::ApiToken(token) = self.caller {
+            return scope::check_api_token(route, &token.scopes);
+        }
         let mut required = scope::required(route).to_vec();
         if let Caller::AccessToken(_) = self.caller {
             match route {
@@ -202,11 +208,7 @@ impl Asked<'_> {
     fn space(&self, name: &str) -> Result<&Space, Refusal> {
         let unknown = || Refusal::no_workspace(name);
         let space = self.settings.directory.space(name).ok_or_else(unknown)?;
-        let is_inside = match self.caller {
-            Caller::AccessToken(token) => token.workspace == space.workspace.uuid,
-            Caller::Account(_) => self.role(space).is_some(),
-        };
-        match (is_inside, self.settings.non_member) {
+        match (self.caller.is_inside(space), self.settings.non_member) {
             (true, _) => Ok(space),
             (false, NonMember::Forbidden) => Err(Refusal::Forbidden),
             (false, NonMember::NotFound) => Err(unknown()),
@@ -216,17 +218,12 @@ impl Asked<'_> {
     /// A workspace that the caller administers.
     fn administered(&self, name: &str) -> Result<&Space, Refusal> {
         let space = self.space(name)?;
-        let is_admin = match self.caller {
-            Caller::AccessToken(token) => {
-                token.is_admin && token.kind == AccessTokenKind::Workspace
-            }
-            Caller::Account(_) => self.role(space) == Some(Role::Owner),
-        };
+        let is_admin = self.caller.administers(space);
         is_admin.then_some(space).ok_or(Refusal::Forbidden)
     }
 
-    fn role(&self, space: &Space) -> Option<Role> {
-        space.members.get(self.account_id.as_ref()?).copied()
+    fn account_id(&self) -> &str {
+        self.caller.account_id().unwrap_or_default()
     }
 }
 
@@ -238,3 +235,6 @@ fn is_uri(uri: &http::Uri) -> bool {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod machine_tests;

@@ -84,11 +84,8 @@ impl Asked<'_> {
     /// Where a page begins, as nobody else can say it: for this caller and this list alone.
     fn mark(&self, skipped: usize) -> String {
         let mut digest = Sha256::new_with_prefix(self.settings.seed.to_be_bytes());
-        digest.update(
-            self.account_id
-                .as_deref()
-                .unwrap_or(self.caller.credential()),
-        );
+        let caller = self.caller;
+        digest.update(caller.account_id().unwrap_or(caller.credential()));
         digest.update(self.link("ctx", &skipped.to_string()));
         let digest = URL_SAFE_NO_PAD.encode(digest.finalize());
         format!("{skipped}.{}", digest.get(..16).unwrap_or_default())

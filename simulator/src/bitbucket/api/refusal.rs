@@ -2,11 +2,13 @@
 
 use serde_json::{Value, json};
 
-use crate::{Response, json};
+use crate::{Response, json, response};
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
+    /// Removed in July 2026. The API's body was not seen; the text is that of git.
+    AppPassword,
     BadRequest(String),
     Forbidden,
     LacksScopes {
@@ -17,6 +19,8 @@ pub(super) enum Refusal {
     NotFound(String),
     Removed,
     Unauthorized,
+    /// A name and a password, as if there still were such.
+    WrongLogin,
 }
 
 impl Refusal {
@@ -30,6 +34,16 @@ impl Refusal {
 
     pub(super) fn response(self) -> Response {
         match self {
+            Self::AppPassword => {
+                let changelog =
+                    "https://developer.atlassian.com/cloud/bitbucket/changelog#CHANGE-3222";
+                let error = json!({
+                    "message": "CHANGE-3222 - Functionality has been deprecated",
+                    "detail": "App passwords are deprecated and must be replaced with API tokens.",
+                    "data": {"announcement_url": changelog},
+                });
+                challenged(envelope(401, &error))
+            }
             Self::BadRequest(message) => envelope(400, &json!({"message": message})),
             Self::Forbidden => envelope(403, &json!({"message": "Forbidden"})),
             Self::LacksScopes { required, granted } => lacks_scopes(&required, &granted),
@@ -47,13 +61,20 @@ impl Refusal {
             }
             Self::Unauthorized => {
                 let message = "Token is invalid, expired, or not supported for this endpoint.";
-                let mut answer = envelope(401, &json!({"message": message}));
-                let realm = http::HeaderValue::from_static("OAuth realm=\"Bitbucket.org HTTP\"");
-                answer.headers_mut().insert("www-authenticate", realm);
-                answer
+                challenged(envelope(401, &json!({"message": message})))
+            }
+            Self::WrongLogin => {
+                let text = "Login failed due to incorrect login credentials or method.";
+                challenged(response(401, "text/plain", text))
             }
         }
     }
+}
+
+fn challenged(mut answer: Response) -> Response {
+    let realm = http::HeaderValue::from_static("OAuth realm=\"Bitbucket.org HTTP\"");
+    answer.headers_mut().insert("www-authenticate", realm);
+    answer
 }
 
 fn lacks_scopes(required: &[String], granted: &[String]) -> Response {

@@ -3,9 +3,8 @@
 use super::query::{Field, Query};
 use super::refusal::Refusal;
 use super::row::full_name;
-use super::{Answer, Asked, Caller};
+use super::{Answer, Asked};
 use crate::bitbucket::directory::{Permission, Repository, Space};
-use crate::bitbucket::settings::AccessTokenKind;
 
 impl Asked<'_> {
     /// Anybody may ask, and gets public repositories at least. A role counts explicit permissions
@@ -33,7 +32,7 @@ impl Asked<'_> {
         let rows = self
             .candidates(space, least.is_some())
             .filter(|repository| {
-                let permission = self.permission(space, repository);
+                let permission = self.caller.permission(space, repository);
                 let is_visible = match least {
                     None => !repository.is_private || permission.is_some(),
                     Some(_) => permission >= least,
@@ -56,45 +55,27 @@ impl Asked<'_> {
         let space = self.settings.directory.space(workspace);
         let space = space.ok_or_else(unknown)?;
         let repository = space.repository(repository).ok_or_else(unknown)?;
-        let is_visible = !repository.is_private || self.permission(space, repository).is_some();
+        let is_visible =
+            !repository.is_private || self.caller.permission(space, repository).is_some();
         match is_visible {
             true => Ok((self.repository_object(space, repository), &[])),
             false => Err(unknown()),
         }
     }
 
-    /// All repositories; for an account that asks for its own, those with a permission, so that
-    /// nobody waits for the rest.
+    /// All repositories; for who asks for its own, those with a permission, so that nobody waits
+    /// for the rest.
     fn candidates<'s>(
-        &self,
+        &'s self,
         space: &'s Space,
         is_explicit: bool,
     ) -> Box<dyn Iterator<Item = &'s Repository> + 's> {
-        match &self.account_id {
-            Some(account_id) if is_explicit => {
-                let grants = space.grants.get(account_id).into_iter().flatten();
-                Box::new(grants.filter_map(|(uuid, _)| space.repositories.get(uuid)))
+        match is_explicit {
+            true => {
+                let permitted = self.caller.permissions(space);
+                Box::new(permitted.map(|(repository, _)| repository))
             }
-            Some(_) | None => Box::new(space.repositories.values()),
+            false => Box::new(space.repositories.values()),
         }
-    }
-
-    fn permission(&self, space: &Space, repository: &Repository) -> Option<Permission> {
-        let token = match self.caller {
-            Caller::Account(_) => {
-                return space.permission(self.account_id.as_ref()?, &repository.uuid);
-            }
-            Caller::AccessToken(token) => token,
-        };
-        let is_its = token.workspace == space.workspace.uuid
-            && match &token.kind {
-                AccessTokenKind::Repository(uuid) => *uuid == repository.uuid,
-                AccessTokenKind::Workspace => true,
-            };
-        let permission = match token.is_admin {
-            true => Permission::Admin,
-            false => Permission::Read,
-        };
-        is_its.then_some(permission)
     }
 }

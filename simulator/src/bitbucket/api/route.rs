@@ -6,6 +6,8 @@ pub(in crate::bitbucket) enum Route {
     Authorize,
     Emails,
     Groups(String),
+    OidcDiscovery(String),
+    OidcKeys(String),
     Permissions(String),
     Removed,
     Repositories(String),
@@ -66,6 +68,19 @@ impl Route {
                 "repositories",
                 repository,
             ] => Self::RepositoryPermissionsOn(text(workspace), text(repository)),
+            [
+                "2.0",
+                "workspaces",
+                workspace,
+                "pipelines-config",
+                "identity",
+                "oidc",
+                rest @ ..,
+            ] => match rest {
+                [".well-known", "openid-configuration"] => Self::OidcDiscovery(text(workspace)),
+                ["keys.json"] => Self::OidcKeys(text(workspace)),
+                _ => Self::Unknown,
+            },
             ["2.0", "repositories", workspace] => Self::Repositories(text(workspace)),
             ["2.0", "repositories", workspace, repository] => {
                 Self::Repository(text(workspace), text(repository))
@@ -81,6 +96,12 @@ impl Route {
             Self::Authorize => "/site/oauth2/authorize",
             Self::Emails => "/2.0/user/emails",
             Self::Groups(_) => "/1.0/groups/{workspace}",
+            Self::OidcDiscovery(_) => {
+                "/2.0/workspaces/{workspace}/pipelines-config/identity/oidc/.well-known/openid-configuration"
+            }
+            Self::OidcKeys(_) => {
+                "/2.0/workspaces/{workspace}/pipelines-config/identity/oidc/keys.json"
+            }
             Self::Permissions(_) => "/2.0/workspaces/{workspace}/permissions",
             Self::Removed => "removed",
             Self::Repositories(_) => "/2.0/repositories/{workspace}",

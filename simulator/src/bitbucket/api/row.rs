@@ -97,7 +97,7 @@ impl Asked<'_> {
 
     fn href(&self, path: &str) -> String {
         let path = path.replace('{', "%7B").replace('}', "%7D");
-        format!("http://{}/2.0/{path}", self.settings.api_host)
+        format!("{}/2.0/{path}", self.settings.api_origin())
     }
 }
 

@@ -18,14 +18,58 @@ pub(super) fn required(route: &Route) -> &'static [&'static str] {
         Route::RepositoryPermissions(_)
         | Route::RepositoryPermissionsOn(..)
         | Route::UserRepositoryPermissions(_) => &["account", "repository"],
-        Route::Authorize | Route::Removed | Route::Token | Route::Unknown => &[],
+        Route::Authorize
+        | Route::OidcDiscovery(_)
+        | Route::OidcKeys(_)
+        | Route::Removed
+        | Route::Token
+        | Route::Unknown => &[],
     }
+}
+
+/// The scopes of an API token that a resource needs, all of them: these imply nothing. Which ones
+/// the less used resources need is not documented.
+fn required_of_api_token(route: &Route) -> &'static [&'static str] {
+    match route {
+        Route::User | Route::Emails => &["read:user:bitbucket"],
+        Route::UserPermission(_) | Route::UserWorkspaces => {
+            &["read:user:bitbucket", "read:workspace:bitbucket"]
+        }
+        Route::UserRepositoryPermissions(_) => &[
+            "read:repository:bitbucket",
+            "read:user:bitbucket",
+            "read:workspace:bitbucket",
+        ],
+        Route::Workspace(_) => &["read:workspace:bitbucket"],
+        Route::Repositories(_) | Route::Repository(..) => &["read:repository:bitbucket"],
+        Route::Groups(_) | Route::Permissions(_) => &["admin:workspace:bitbucket"],
+        Route::RepositoryPermissions(_) | Route::RepositoryPermissionsOn(..) => {
+            &["admin:workspace:bitbucket", "read:repository:bitbucket"]
+        }
+        Route::Authorize
+        | Route::OidcDiscovery(_)
+        | Route::OidcKeys(_)
+        | Route::Removed
+        | Route::Token
+        | Route::Unknown => &[],
+    }
+}
+
+/// As [`check`], for API tokens.
+pub(super) fn check_api_token(route: &Route, granted: &[String]) -> Result<(), Refusal> {
+    let required = required_of_api_token(route);
+    let is_held = |wanted: &&str| granted.iter().any(|held| held == wanted);
+    missing_unless(required.iter().all(is_held), required, granted)
 }
 
 /// Errors bodies name what was granted as it was granted, without what that implies.
 pub(super) fn check(required: &[&str], granted: &[String]) -> Result<(), Refusal> {
     let is_held = |wanted: &&str| granted.iter().any(|held| implies(held, wanted));
-    if required.iter().all(is_held) {
+    missing_unless(required.iter().all(is_held), required, granted)
+}
+
+fn missing_unless(is_held: bool, required: &[&str], granted: &[String]) -> Result<(), Refusal> {
+    if is_held {
         return Ok(());
     }
     Err(Refusal::LacksScopes {
@@ -36,7 +80,7 @@ pub(super) fn check(required: &[&str], granted: &[String]) -> Result<(), Refusal
 
 /// Whether who holds one scope has what another one is for. `repository:admin` and
 /// `project:admin` imply nothing.
-fn implies(held: &str, wanted: &str) -> bool {
+pub(in crate::bitbucket) fn implies(held: &str, wanted: &str) -> bool {
     held == wanted || implied_by(held).iter().any(|next| implies(next, wanted))
 }
 

@@ -1,9 +1,13 @@
 use serde_json::json;
 
+use std::sync::Arc;
+
 use super::*;
+use crate::bitbucket::grants::Subject;
 use crate::bitbucket::tests::{authorize, exchange, location};
 use crate::bitbucket::{
-    Fault, FaultResponse, Paging, Permission, Repository, Settings, Usage, Workspace,
+    AccessTokenKind, Fault, FaultResponse, Paging, Permission, Repository, Role, Settings, Usage,
+    Workspace,
 };
 
 const API: &str = "127.0.0.1:10002";

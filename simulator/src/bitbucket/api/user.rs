@@ -6,26 +6,35 @@ use super::query::{Field, Query};
 use super::refusal::Refusal;
 use super::row::full_name;
 use super::workspace::PERMISSIONS;
-use super::{Answer, Asked, Caller};
-use crate::bitbucket::directory::Role;
+use super::{Answer, Asked};
+use crate::bitbucket::caller::Caller;
+use crate::bitbucket::directory::{Role, Space};
 use crate::bitbucket::settings::Person;
 
 impl Asked<'_> {
     fn person(&self) -> Option<&Person> {
-        let account_id = self.account_id.as_ref()?;
+        let account_id = self.caller.account_id()?;
         self.places.person(&self.settings.people, account_id)
     }
 
     pub(super) fn user(&self) -> Result<Answer, Refusal> {
-        let document = match self.person() {
-            None => json!({
+        if let Caller::AppUser(app) = self.caller {
+            // The value of `kind` is a guess.
+            let document = json!({
                 "type": "app_user",
-                "account_id": self.account_id,
-                "uuid": "{99999999-1111-4222-8333-444444444444}",
+                "account_id": app.account_id,
+                "uuid": app.uuid(),
                 "account_status": "active",
-                "display_name": self.caller.credential(),
-                "kind": "consumer",
-            }),
+                "display_name": app.name(),
+                "kind": "oauth_consumer",
+                "created_on": "2026-05-10T00:00:00.000000+00:00",
+                "links": {},
+            });
+            return Ok((document, &[]));
+        }
+        let document = match self.person() {
+            // Closed while its token lives.
+            None => return Err(Refusal::Unauthorized),
             Some(person) => json!({
                 "type": "user",
                 "account_id": person.account_id,
@@ -65,9 +74,9 @@ impl Asked<'_> {
             Some("false") => Some(false),
             Some(_) => return Err(Refusal::BadRequest("Invalid administrator".to_owned())),
         };
-        let account_id = self.account_id.as_deref().unwrap_or_default();
-        let spaces = self.settings.directory.spaces_of(account_id);
-        let rows = spaces
+        let rows = self
+            .spaces()
+            .into_iter()
             .map(|(space, role)| (space, role == Role::Owner))
             .filter(|(_, administrator)| only.is_none_or(|only| only == *administrator));
         let page = self.page(rows, |(space, administrator)| {
@@ -84,9 +93,8 @@ impl Asked<'_> {
 
     pub(super) fn user_permission(&self, workspace: &str) -> Result<Answer, Refusal> {
         let space = self.space(workspace)?;
-        let account_id = self.account_id.as_deref().unwrap_or_default();
-        let role = self.role(space).ok_or(Refusal::Forbidden)?;
-        let document = self.membership(space, account_id, role);
+        let role = self.caller.role(space).ok_or(Refusal::Forbidden)?;
+        let document = self.membership(space, self.account_id(), role);
         Ok((document, &["added_on", "last_accessed"]))
     }
 
@@ -100,22 +108,32 @@ impl Asked<'_> {
         ];
         let query = Query::read(self.parameters.get("q"), &fields)?;
         let space = self.space(workspace)?;
-        let Caller::Account(_) = self.caller else {
+        if let Caller::AccessToken(_) = self.caller {
             return Err(Refusal::Forbidden);
-        };
-        let account_id = self.account_id.as_deref().unwrap_or_default();
-        let grants = space.grants.get(account_id).into_iter().flatten();
-        let rows = grants.filter_map(|(uuid, permission)| {
-            let repository = space.repositories.get(uuid)?;
+        }
+        let grants = self.caller.permissions(space);
+        let rows = grants.filter_map(|(repository, permission)| {
             let matches = query.matches(|field| match field {
                 "permission" => permission.as_str().to_owned(),
                 "repository.full_name" => full_name(space, repository),
                 "repository.name" => repository.slug.clone(),
                 _ => repository.uuid.clone(),
             });
-            matches.then_some((account_id, repository, *permission))
+            matches.then_some((self.account_id(), repository, permission))
         });
         let page = self.page(rows, |row| self.repository_permission(space, row))?;
         Ok((page, &[]))
+    }
+
+    /// Where the caller is something.
+    fn spaces(&self) -> Vec<(&Space, Role)> {
+        let directory = &self.settings.directory;
+        match self.caller {
+            Caller::AppUser(_) => directory
+                .spaces()
+                .filter_map(|space| Some((space, self.caller.role(space)?)))
+                .collect(),
+            _ => directory.spaces_of(self.account_id()).collect(),
+        }
     }
 }

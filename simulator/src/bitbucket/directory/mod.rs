@@ -224,6 +224,10 @@ impl Directory {
         self.spaces.get(self.uuid_of(workspace)?)
     }
 
+    pub(super) fn spaces(&self) -> impl Iterator<Item = &Space> {
+        self.spaces.values()
+    }
+
     /// Where an account is something, in the order of the UUIDs.
     pub(super) fn spaces_of(&self, account_id: &str) -> impl Iterator<Item = (&Space, Role)> {
         let uuids = self.of_account.get(account_id).into_iter().flatten();

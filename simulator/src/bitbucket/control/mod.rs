@@ -15,9 +15,34 @@
 //! POST   /_simulator/permissions {"workspace": "acme", "repository": "widgets",
 //!                                "account_id": "557058:…", "permission": "read"}
 //!                                or "write", "admin", or null
+//!
+//! DELETE /_simulator/faults      none of those that are still to come
+//!
+//! POST   /_simulator/access_tokens  {"workspace": "acme", "scopes": ["repository"]} → {"token": "ATCT…"}
+//!                                   with "project" (a key) or "repository" for one of those;
+//!                                   "is_admin", "lifetime" in seconds, "api_limit", "token"
+//! POST   /_simulator/api_tokens     {"account_id": "557058:…", "scopes": ["read:user:bitbucket"]}
+//!                                   → {"token": "ATAT…"}; "lifetime", "token"
+//! PUT    /_simulator/tokens         {"token": "…", "lifetime": 60} of whichever kind; 0: it is expired
+//! DELETE /_simulator/tokens         {"token": "…"} revokes it, of whichever kind
+//! POST   /_simulator/consumers      {"client_id": "bot", "client_secret": "…", "scopes": [], …} adds one,
+//!                                   or changes it: "callback", "private", "workspace"
+//!
+//! POST   /_simulator/pipelines         {"workspace": "acme", "ran": true} with OIDC: there are discovery and keys
+//! POST   /_simulator/pipelines/tokens  {"workspace": "acme", "repository": "widgets"} → {"token": "…", "claims": {…}}
+//!                                      "branch", "deployment_environment": {"name": …, "uuid": …},
+//!                                      "audiences": [], "lifetime", "iat", "nbf", "exp": seconds after now;
+//!                                      wrong ones: "claims" and "header" with members to set (null: none),
+//!                                      "signature": "foreign", "hmac", "none" or the id of a key
+//! GET    /_simulator/pipelines/keys    [{"kid": …, "published": true, "signs": true}]
+//! POST   /_simulator/pipelines/keys    {"published": true, "signs": true} adds a key → {"kid": …}
+//! PUT    /_simulator/pipelines/keys    {"kid": …, "published": false, "signs": true}
 //! ```
 //!
 //! Workspaces and repositories are named by their slugs or their UUIDs.
+
+mod credentials;
+mod pipelines;
 
 use serde_json::{Value, json};
 
@@ -27,7 +52,7 @@ use crate::bitbucket::{
 use crate::{Request, Response, json};
 
 impl Bitbucket {
-    pub(super) fn control(&mut self, request: &Request) -> Response {
+    pub(super) fn control(&mut self, now: u64, request: &Request) -> Response {
         let document = serde_json::from_slice::<Value>(request.body()).unwrap_or_default();
         match (request.method().as_str(), request.uri().path()) {
             ("GET", "/_simulator/ledger") => {
@@ -45,10 +70,18 @@ impl Bitbucket {
                         json!({"kind": kind, "status": status, "count": count})
                     })
                     .collect();
-                json(
-                    200,
-                    &json!({"calls": calls, "rate_limited": self.rate_limited()}),
-                )
+                let credentials = self.credentials().iter();
+                let credentials: Vec<Value> = credentials
+                    .map(|((kind, status), count)| {
+                        json!({"credential": kind.as_str(), "status": status, "count": count})
+                    })
+                    .collect();
+                let document = json!({
+                    "calls": calls,
+                    "credentials": credentials,
+                    "rate_limited": self.rate_limited(),
+                });
+                json(200, &document)
             }
             ("POST", "/_simulator/members") => changed(self.set_member(&document)),
             ("POST", "/_simulator/permissions") => changed(self.permit(&document)),
@@ -66,8 +99,39 @@ impl Bitbucket {
                 }
                 None => json(400, &json!({"error": "expected path, and status or wire"})),
             },
-            _ => json(404, &json!({"error": "no such control"})),
+            ("DELETE", "/_simulator/faults") => {
+                self.forgive();
+                json(200, &json!({}))
+            }
+            (method, path) => match self.control_machines(now, method, path, &document) {
+                Some(Ok(answer)) => json(200, &answer),
+                Some(Err(error)) => json(400, &json!({"error": error})),
+                None => json(404, &json!({"error": "no such control"})),
+            },
         }
+    }
+
+    /// What machines come with. `None` if there is no such control.
+    fn control_machines(
+        &mut self,
+        now: u64,
+        method: &str,
+        path: &str,
+        document: &Value,
+    ) -> Option<Result<Value, String>> {
+        Some(match (method, path) {
+            ("POST", "/_simulator/access_tokens") => self.create_access_token(now, document),
+            ("POST", "/_simulator/api_tokens") => self.create_api_token(now, document),
+            ("POST", "/_simulator/consumers") => self.create_consumer(document),
+            ("PUT", "/_simulator/tokens") => self.limit_token(now, document),
+            ("DELETE", "/_simulator/tokens") => self.delete_token(document),
+            ("POST", "/_simulator/pipelines") => self.set_pipelines(document),
+            ("POST", "/_simulator/pipelines/tokens") => self.create_step_token(now, document),
+            ("GET", "/_simulator/pipelines/keys") => Ok(self.keys_to_json()),
+            ("POST", "/_simulator/pipelines/keys") => self.create_key(document),
+            ("PUT", "/_simulator/pipelines/keys") => self.change_key(document),
+            _ => return None,
+        })
     }
 
     fn set_member(&mut self, document: &Value) -> Result<(), String> {
@@ -105,6 +169,7 @@ impl Bitbucket {
                 ("latency_ms", _, Some(number)) => settings.latency_ms = number,
                 ("api_limit", _, Some(_)) => settings.api_limit = number,
                 ("api_limit", _, None) if value.is_null() => settings.api_limit = None,
+                ("anonymous_limit", _, _) => settings.anonymous_limit = number,
                 ("retry_after", _, Some(_)) => settings.retry_after = number,
                 ("retry_after", _, None) if value.is_null() => settings.retry_after = None,
                 ("non_member", Some("forbidden"), _) => settings.non_member = NonMember::Forbidden,
@@ -140,6 +205,49 @@ fn texts<'d, const N: usize>(
             .ok_or_else(|| format!("expected {name}"))?;
     }
     Ok(texts)
+}
+
+/// A number of seconds, or another one that may be missing.
+fn number(document: &Value, name: &str) -> Result<Option<u64>, String> {
+    match document.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => match value.as_u64() {
+            Some(number) => Ok(Some(number)),
+            None => Err(format!("expected {name} to be a number")),
+        },
+    }
+}
+
+/// A text that may be missing.
+fn text(document: &Value, name: &str) -> Result<Option<String>, String> {
+    match document.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(_) => Err(format!("expected {name} to be a text")),
+    }
+}
+
+/// A yes or no that may be missing.
+fn flag(document: &Value, name: &str) -> Result<Option<bool>, String> {
+    match document.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Bool(flag)) => Ok(Some(*flag)),
+        Some(_) => Err(format!("expected {name} to be true or false")),
+    }
+}
+
+/// A list of texts that may be missing.
+fn list(document: &Value, name: &str) -> Result<Option<Vec<String>>, String> {
+    let wrong = || format!("expected {name} to be a list of texts");
+    match document.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Array(values)) => {
+            let texts = values.iter().map(|value| value.as_str().map(str::to_owned));
+            let texts: Option<Vec<String>> = texts.collect();
+            texts.map(Some).ok_or_else(wrong)
+        }
+        Some(_) => Err(wrong()),
+    }
 }
 
 /// A word that has to be there, if only as null.
@@ -189,11 +297,16 @@ fn fault(document: &Value) -> Option<Fault> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::bitbucket::Settings;
 
-    fn control(bitbucket: &mut Bitbucket, method: &str, name: &str, body: &Value) -> (u16, Value) {
+    pub(in crate::bitbucket) fn control(
+        bitbucket: &mut Bitbucket,
+        method: &str,
+        name: &str,
+        body: &Value,
+    ) -> (u16, Value) {
         let request = http::Request::builder()
             .method(method)
             .uri(format!("/_simulator/{name}"))
@@ -290,7 +403,13 @@ mod tests {
             let kind = "/2.0/workspaces/{workspace}";
             json!({"kind": kind, "status": status, "count": 1})
         };
-        let expected = json!({"calls": [call(200), call(429)], "rate_limited": 1});
+        let credential =
+            |status| json!({"credential": "access_token", "status": status, "count": 1});
+        let expected = json!({
+            "calls": [call(200), call(429)],
+            "credentials": [credential(200), credential(429)],
+            "rate_limited": 1,
+        });
         assert_eq!(calls, expected);
         let body = json!({"api_limit": null, "retry_after": null});
         assert_eq!(control(&mut bitbucket, "PUT", "settings", &body).0, 200);
