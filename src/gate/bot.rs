@@ -376,7 +376,7 @@ mod tests {
         rule: usize,
         now: u64,
         memory: &mut Memory,
-    ) -> Result<String, Protected> {
+    ) -> Result<String, Box<Protected>> {
         let fields = [
             (":method", "GET"),
             (":authority", "a.test"),
@@ -387,13 +387,13 @@ mod tests {
         let named = (rule, &gate.config.policy.rules()[rule]);
         let mut host = host(now, memory);
         let found = gate.bot_authorization(named, &request, Patience::Left, &mut host);
-        let value = found.map_err(|stopped| *stopped)?;
+        let value = found?;
         Ok(value.map_or(String::new(), |value| value.as_str().to_owned()))
     }
 
-    fn waits(found: Result<String, Protected>) -> Option<Job> {
-        match found {
-            Err(Protected::Waits(wait)) => {
+    fn waits(found: Result<String, Box<Protected>>) -> Option<Job> {
+        match found.err().map(|stopped| *stopped) {
+            Some(Protected::Waits(wait)) => {
                 assert!(
                     wait.job
                         .as_ref()
@@ -401,7 +401,7 @@ mod tests {
                 );
                 wait.job
             }
-            Ok(_) | Err(Protected::Decided(_)) => panic!("expected a wait"),
+            None | Some(Protected::Decided(_)) => panic!("expected a wait"),
         }
     }
 
@@ -428,7 +428,8 @@ mod tests {
         assert_eq!(event, EventKind::BotNotFetched);
         for gate in [&one, &two] {
             let stopped = ask(gate, 1, 1_602, &mut memory);
-            assert!(matches!(stopped, Err(Protected::Decided(_))));
+            let stopped = stopped.err().map(|stopped| *stopped);
+            assert!(matches!(stopped, Some(Protected::Decided(_))));
         }
     }
 

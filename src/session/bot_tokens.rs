@@ -374,7 +374,7 @@ mod tests {
         Grant {
             access_token: AccessToken::new(token),
             refresh_token: None,
-            expires_at: UnixTime(now + 7_200),
+            expires_at: UnixTime(now).plus(Seconds(7_200)),
             lifetime: Seconds(7_200),
             scopes: None,
         }
@@ -444,8 +444,8 @@ mod tests {
 
         /// When it can be tried again after `now`.
         fn free_at(&self, now: u64) -> u64 {
-            let free = (now..now + 1_000).find(|at| self.due(*at) == BotDue::Free);
-            free.unwrap()
+            let mut later = now..;
+            later.find(|at| self.due(*at) == BotDue::Free).unwrap()
         }
     }
 

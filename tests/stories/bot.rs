@@ -1,6 +1,6 @@
 //! Bots: a token for all workers, renewed before anybody notices, and passed on by rules.
 
-use bitgate_simulator::bitbucket::{Consumer, Fault, FaultResponse, Role, Settings};
+use bitgate_simulator::bitbucket::{Fault, FaultResponse, Role};
 use serde_json::{Value, json};
 
 use crate::support::browser::{Browser, body, header};
@@ -11,17 +11,6 @@ const TOKEN: &str = "/site/oauth2/access_token";
 const FAILURES: &str = "bitgate_bot_failures.bot.deployer";
 const LEFT: &str = "bitgate_bot_token_seconds_left.bot.deployer";
 const LAST_SUCCESS: &str = "bitgate_bot_last_success.bot.deployer";
-
-fn bitbucket(settings: &mut Settings) {
-    settings.consumers.push(Consumer {
-        client_id: "demo-bot".to_owned(),
-        client_secret: "demo-bot-secret".to_owned(),
-        callback: "http://localhost:10000/none".to_owned(),
-        scopes: ["account", "repository:write"].map(str::to_owned).to_vec(),
-        private: true,
-        workspace: "acme".to_owned(),
-    });
-}
 
 fn config(config: &mut Value) {
     config["session"]["max_age"] = json!("24h");
@@ -41,7 +30,6 @@ fn config(config: &mut Value) {
 fn setup() -> Setup {
     Setup {
         config,
-        bitbucket,
         ..Setup::with_clock()
     }
 }
@@ -108,6 +96,18 @@ fn bots_token(world: &World) -> String {
     token
 }
 
+/// A worker takes a token over within a second of its clock.
+fn until_another(browser: &mut Browser<'_>, token: &str) {
+    for _ in 0..400 {
+        assert_eq!(browser.fetch("/bot/x").status(), 200);
+        if bots_token(browser.world) != token {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(25));
+    }
+    panic!("the worker has the old token");
+}
+
 fn outage(world: &World) {
     world.bitbucket().fail_next(Fault {
         path: TOKEN.to_owned(),
@@ -134,7 +134,7 @@ story!(
         assert_eq!(received.header("x-bitgate-principal"), Some("person"));
         assert_eq!(browser.fetch("/git/x.git/info/refs").status(), 200);
         assert!(passed_on(browser.world).starts_with("Basic "));
-        assert_eq!(bots_token(browser.world), token);
+        assert!(bots_token(browser.world) == token, "another token");
         // The person's own token goes where a rule says so.
         assert_eq!(browser.fetch("/other").status(), 200);
         let own = passed_on(browser.world);
@@ -171,7 +171,7 @@ story!(a_bots_token_is_renewed_before_it_ends, setup(), |world| {
         let token = bots_token(browser.world);
         browser.world.advance(5_300);
         assert_eq!(browser.fetch("/bot/x").status(), 200);
-        assert_eq!(bots_token(browser.world), token);
+        assert!(bots_token(browser.world) == token, "another token");
         assert_eq!(fetched(browser.world), round);
         // 80% have passed. Nobody has to ask for it.
         browser.world.advance(500);
@@ -181,8 +181,7 @@ story!(a_bots_token_is_renewed_before_it_ends, setup(), |world| {
         eventually(browser.world, "its life", |world| {
             world.edge.gauge(LEFT) > 7_100
         });
-        assert_eq!(browser.fetch("/bot/x").status(), 200);
-        assert_ne!(bots_token(browser.world), token);
+        until_another(&mut browser, &token);
     }
     let now = browser.world.around.clock.now();
     let age = now - browser.world.edge.gauge(LAST_SUCCESS);
@@ -225,18 +224,22 @@ story!(
             browser.world.advance(10);
             let answer = browser.fetch("/bot/x");
             assert_eq!(answer.status(), 200, "{}", body(&answer));
-            assert_eq!(bots_token(browser.world), token);
+            assert!(bots_token(browser.world) == token, "another token");
+            if crate::KIND == Kind::Envoy {
+                // Its root context looks once in a second of ours, whatever the clock says.
+                std::thread::sleep(std::time::Duration::from_millis(100));
+            }
             let failures = browser.world.edge.gauge(FAILURES);
             assert!(failures >= last);
             last = failures;
         }
         let tried = browser.world.bitbucket().count(TOKEN) - calls;
         assert!(tried <= 25, "{tried} calls in ten minutes");
-        match crate::KIND {
-            Kind::Native => assert!(last >= 8, "the alarm rises: {last}"),
-            // Its root context looks once in a second of ours, whatever the clock says.
-            Kind::Envoy => assert!(last >= 2, "the alarm rises: {last}"),
-        }
+        let least = match crate::KIND {
+            Kind::Native => 8,
+            Kind::Envoy => 3,
+        };
+        assert!(last >= least, "the alarm rises: {last}");
         assert!(browser.world.edge.gauge(LEFT) < 900);
         browser.world.bitbucket().forgive();
         browser.world.advance(61);
@@ -244,8 +247,7 @@ story!(
         eventually(browser.world, "the end of the alarm", |world| {
             world.edge.gauge(FAILURES) == 0
         });
-        assert_eq!(browser.fetch("/bot/x").status(), 200);
-        assert_ne!(bots_token(browser.world), token);
+        until_another(&mut browser, &token);
         let log = browser.world.edge.log().join("\n");
         assert!(log.contains(r#""event":"bot_not_fetched","reason":"bitbucket_unavailable""#));
     }
@@ -339,14 +341,14 @@ story!(
     Setup {
         example: "access.yaml",
         config: |config| {
-            config["bots"] = json!({"deployer": {
-                "client_credentials": {"client_id": "demo-bot", "client_secret": {"inline": "demo-bot-secret"}},
-            }});
+            let mut bots = config["bots"].take();
+            bots["deployer"] = bots["mirror"].take();
+            bots["mirror"] = json!({"access_token": {"inline": "unused"}});
+            config["bots"] = bots;
             config["groups"]["bot"] = json!("deployer");
             config["rights"] = json!({"max_age": "10s", "grace": "1h", "bot": "deployer"});
         },
         bitbucket: |settings| {
-            bitbucket(settings);
             let directory = &mut settings.directory;
             directory
                 .set_role("acme", "app:demo-bot", Some(Role::Owner))
@@ -415,14 +417,14 @@ story!(
         eventually(browser.world, "its life", |world| {
             world.edge.gauge(LEFT) > 7_100
         });
-        // The other worker takes it over within a second of its clock.
+        // Both have taken it over within a second of their clocks.
         std::thread::sleep(std::time::Duration::from_millis(match crate::KIND {
             Kind::Native => 0,
             Kind::Envoy => 2_100,
         }));
         for _ in 0..40 {
             assert_eq!(browser.fetch("/bot/x").status(), 200);
-            assert_ne!(bots_token(browser.world), token);
+            assert!(bots_token(browser.world) != token, "the old token");
         }
         assert_eq!(fetched(browser.world), 2);
     }

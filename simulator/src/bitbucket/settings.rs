@@ -181,7 +181,7 @@ impl Default for Settings {
             mode: Mode::Migrated,
             web_host: "127.0.0.1:10001".to_owned(),
             api_host: "127.0.0.1:10002".to_owned(),
-            consumers: vec![consumer],
+            consumers: vec![consumer, private_consumer()],
             people,
             directory,
             access_tokens: vec![bot()],
@@ -216,6 +216,18 @@ fn bot() -> AccessToken {
         is_admin: true,
         expires_at: None,
         api_limit: None,
+    }
+}
+
+/// The consumer of the demo that acts as itself.
+fn private_consumer() -> Consumer {
+    Consumer {
+        client_id: "demo-bot".to_owned(),
+        client_secret: "demo-bot-secret".to_owned(),
+        callback: "http://localhost:10000/nowhere".to_owned(),
+        scopes: ["account", "repository:write"].map(str::to_owned).to_vec(),
+        private: true,
+        workspace: ACME.to_owned(),
     }
 }
 
