@@ -60,7 +60,7 @@ impl Worker {
         if self.ticked_at.replace(second) == second {
             return;
         }
-        if let Some(job) = self.with_host(|host| gate.on_tick(host)) {
+        for job in self.with_host(|host| gate.on_tick(host)) {
             jobs.begin(jobs.ticket(), job, self);
         }
         for (name, value) in self.with_host(|host| gate.gauges(host)) {

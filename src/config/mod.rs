@@ -8,6 +8,7 @@ mod consumers;
 mod groups;
 mod headers;
 mod identity_token;
+mod issuers;
 mod origin;
 mod reader;
 mod rules;
@@ -23,6 +24,7 @@ pub use reader::{Environment, Problem};
 
 use crate::bitbucket::{Endpoint, Scopes};
 use crate::config::reader::Reader;
+use crate::issuers::Issuer;
 use crate::json::Json;
 use crate::oauth::ClientCredentials;
 use crate::policy::{Allow, Policy};
@@ -37,6 +39,8 @@ pub struct Config {
     pub bitbucket: Bitbucket,
     /// Further consumers, at most three, with different names and client ids.
     pub consumers: Vec<Consumer>,
+    /// Whose signed tokens are accepted, at most 16, with different names.
+    pub issuers: Vec<Issuer>,
     /// The session keys, at least one; the first seals.
     pub keys: Vec<SessionKey>,
     /// How long sessions live.
@@ -123,6 +127,7 @@ impl Reader<'_> {
             "public_url",
             "bitbucket",
             "consumers",
+            "issuers",
             "session",
             "identity_headers",
             "status",
@@ -146,6 +151,11 @@ impl Reader<'_> {
         let client = bitbucket.as_ref().map(|bitbucket| &bitbucket.client);
         let consumers = match root.member("consumers") {
             Some(node) => self.consumers(&node, client, is_loopback),
+            None => Some(Vec::new()),
+        };
+        let api = bitbucket.as_ref().map(|bitbucket| &bitbucket.api);
+        let issuers = match root.member("issuers") {
+            Some(node) => self.issuers(&node, api, is_loopback),
             None => Some(Vec::new()),
         };
         let session = self.required(&root, "session").and_then(|node| {
@@ -183,6 +193,7 @@ impl Reader<'_> {
             public: public?,
             bitbucket: bitbucket?,
             consumers: consumers?,
+            issuers: issuers?,
             keys,
             lifetimes,
             identity_headers: identity_headers?,

@@ -26,6 +26,12 @@ pub enum EventKind {
     LoginStarted,
     /// Somebody asked who they are.
     Asked,
+    /// An issuer has other keys than before.
+    KeysChanged,
+    /// An issuer has the same keys as before.
+    KeysFetched,
+    /// The keys of an issuer could not be fetched; those before stay.
+    KeysNotFetched,
     /// Rights or groups were looked up.
     LookedUp,
     /// Rights or groups could not be looked up.
@@ -51,6 +57,9 @@ impl EventKind {
     pub const ALL: &[Self] = &[
         Self::LoginStarted,
         Self::Asked,
+        Self::KeysChanged,
+        Self::KeysFetched,
+        Self::KeysNotFetched,
         Self::LookedUp,
         Self::NotLookedUp,
         Self::NotRenewed,
@@ -68,6 +77,9 @@ impl EventKind {
         match self {
             Self::LoginStarted => "login_started",
             Self::Asked => "asked",
+            Self::KeysChanged => "keys_changed",
+            Self::KeysFetched => "keys_fetched",
+            Self::KeysNotFetched => "keys_not_fetched",
             Self::LookedUp => "looked_up",
             Self::NotLookedUp => "not_looked_up",
             Self::NotRenewed => "not_renewed",
@@ -165,7 +177,8 @@ impl Event {
     #[must_use]
     pub fn level(&self) -> Level {
         match (self.event, self.reason) {
-            (EventKind::Asked | EventKind::LookedUp, None) => Level::Debug,
+            (EventKind::Asked | EventKind::KeysFetched | EventKind::LookedUp, None) => Level::Debug,
+            (EventKind::KeysNotFetched, None) => Level::Warn,
             (EventKind::Shadowed, _) => Level::Info,
             (_, None) => Level::Info,
             (_, Some(reason)) => reason.level(),

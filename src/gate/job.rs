@@ -1,13 +1,16 @@
 //! Calls whose answers must not be lost with the request that made them, since others wait for them.
 
 use crate::gate::lookup::Lookup;
-use crate::gate::{Event, Renewal};
+use crate::gate::{Event, Renewal, keys};
 use crate::host::Host;
 use crate::http::{Call, Reply};
+use crate::issuers::KeyFetch;
 
 /// Something to be asked on behalf of nobody's request.
 #[derive(Debug)]
 pub enum Job {
+    /// The keys of an issuer.
+    Keys(KeyFetch),
     /// Rights or groups.
     Lookup(Box<Lookup>),
     /// The next pair of tokens.
@@ -28,6 +31,7 @@ impl Job {
     #[must_use]
     pub fn call(&self) -> &Call {
         match self {
+            Self::Keys(fetch) => fetch.call(),
             Self::Lookup(lookup) => lookup.call(),
             Self::Renewal(renewal) => renewal.call(),
         }
@@ -37,6 +41,7 @@ impl Job {
     #[must_use]
     pub fn brings(&self) -> String {
         match self {
+            Self::Keys(fetch) => fetch.brings(),
             Self::Lookup(lookup) => lookup.brings(),
             Self::Renewal(renewal) => renewal.brings(),
         }
@@ -45,6 +50,7 @@ impl Job {
     /// Goes on with the reply.
     pub fn resume(self, reply: Reply, host: &mut Host<'_>) -> Progress {
         match self {
+            Self::Keys(fetch) => keys::resume(fetch, reply, host),
             Self::Lookup(lookup) => lookup.resume(reply, host),
             Self::Renewal(renewal) => Progress::Done(renewal.finish(reply, host)),
         }

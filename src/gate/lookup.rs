@@ -131,9 +131,15 @@ impl Gate {
         Seconds(self.config.bitbucket.api.timeout.0.saturating_add(MARGIN.0))
     }
 
-    /// What the clock brings: the groups of the workspace are read anew. Called every second or so,
-    /// on every worker; one of them asks.
-    pub fn on_tick(self: &Rc<Self>, host: &mut Host<'_>) -> Option<Job> {
+    /// What the clock brings: groups and the keys of issuers are read anew. Called every second or
+    /// so, on every worker; one of them asks.
+    pub fn on_tick(self: &Rc<Self>, host: &mut Host<'_>) -> Vec<Job> {
+        let mut jobs = self.key_jobs(host);
+        jobs.extend(self.groups_job(host));
+        jobs
+    }
+
+    fn groups_job(self: &Rc<Self>, host: &mut Host<'_>) -> Option<Job> {
         let source = self.config.access.groups.source.as_ref()?;
         let question = Question::Groups(source.workspace.as_str().to_owned());
         let known = self.rights.find(&question, "", host.now, host.shared);
@@ -179,7 +185,8 @@ impl Gate {
         (!names.is_empty()).then(|| names.join(","))
     }
 
-    /// How many calls are left of each credential's hour: names and numbers of gauges.
+    /// How many calls are left of each credential's hour, and how old the keys of issuers are: names
+    /// and numbers of gauges.
     #[must_use]
     pub fn gauges(&self, host: &Host<'_>) -> Vec<(String, u64)> {
         let consumers = self.consumers.iter().map(|consumer| &consumer.budget);
@@ -192,7 +199,9 @@ impl Gate {
                 left.into(),
             )
         };
-        consumers.chain(bots).map(gauge).collect()
+        let mut gauges: Vec<_> = consumers.chain(bots).map(gauge).collect();
+        gauges.extend(self.issuers.gauges(host.now, host.shared));
+        gauges
     }
 }
 

@@ -10,6 +10,7 @@ mod forward;
 mod identity_token;
 mod intent;
 mod job;
+mod keys;
 mod login;
 mod logout;
 mod lookup;
@@ -46,6 +47,7 @@ use crate::gate::refusal::Refusal;
 use crate::gate::shadow::Trial;
 use crate::host::Host;
 use crate::http::{Cookies, Malformed, NEVER, Request, RequestTarget, TargetError, Unreadable};
+use crate::issuers::Issuers;
 use crate::policy::{Allow, Found, Rule, Shadow};
 use crate::rights::{Budget, Pins, Rights};
 use crate::session::{
@@ -75,6 +77,7 @@ pub struct Gate {
     /// For renewals.
     circuit: Circuit,
     identity_tokens: RefCell<IdentityTokens>,
+    issuers: Issuers,
     /// For lookups.
     api_circuit: Circuit,
     rights: Rights,
@@ -105,6 +108,7 @@ impl Gate {
             api_circuit: Circuit::new(&format!("{origin} api")),
             rights: Rights::new(origin, access.terms),
             pins: Pins::new(origin, workspaces, repositories),
+            issuers: Issuers::new(origin, &config.issuers),
             budgets: access.bots.iter().map(of_bot).collect(),
             config,
             sessions,

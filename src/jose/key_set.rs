@@ -102,6 +102,13 @@ impl KeySet {
         }
     }
 
+    /// How many keys there are; at least one.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "it is never empty")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether one of the keys made the signature, with one of the algorithms of `accepted`.
     ///
     /// # Errors

@@ -183,7 +183,7 @@ impl NativeEdge {
     /// What the root context does by the clock.
     fn tick(&mut self) {
         let gate = Rc::clone(&self.gate);
-        if let Some(job) = gate.on_tick(&mut self.host()) {
+        for job in gate.on_tick(&mut self.host()) {
             self.finish(job);
         }
     }

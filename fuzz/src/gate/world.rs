@@ -217,7 +217,7 @@ impl World {
                             self.renew(*renewal);
                             waiting.resume(&mut self.host())
                         }
-                        Some(Job::Lookup(_)) => panic!("no rule here asks for rights"),
+                        Some(Job::Keys(_) | Job::Lookup(_)) => panic!("no rule here asks for that"),
                         // Whoever holds the lease died.
                         None => waiting.give_up(),
                     };
