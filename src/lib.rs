@@ -26,8 +26,8 @@
 //!
 //! # Layers
 //! Imports run only downwards, and `tests/architecture.rs` holds it: words ([`time`], [`secret`],
-//! [`json`], [`identity`], [`host`], [`slots`]), [`http`], [`oauth`], [`session`] and [`policy`],
-//! [`bitbucket`], [`rights`], [`config`], [`gate`], and the adapter.
+//! [`json`], [`identity`], [`host`], [`slots`]), [`http`], [`oauth`] and [`jose`], [`session`] and
+//! [`policy`], [`bitbucket`], [`rights`] and [`issuers`], [`config`], [`gate`], and the adapter.
 
 pub mod bitbucket;
 pub mod config;
@@ -35,6 +35,8 @@ pub mod gate;
 pub mod host;
 pub mod http;
 pub mod identity;
+pub mod issuers;
+pub mod jose;
 pub mod json;
 pub mod oauth;
 pub mod policy;

@@ -20,10 +20,10 @@ use std::path::{Path, PathBuf};
 const LAYERS: [&[&str]; 10] = [
     &["time", "secret", "json", "host", "identity", "slots"],
     &["http"],
-    &["oauth"],
+    &["oauth", "jose"],
     &["session", "policy"],
     &["bitbucket"],
-    &["rights"],
+    &["rights", "issuers"],
     &["config"],
     &["gate"],
     &["adapter"],

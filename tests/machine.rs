@@ -225,8 +225,9 @@ impl Machine {
             Step::Wait(job, waiting) => {
                 match job {
                     Some(Job::Renewal(renewal)) => self.send(instance, *renewal, None),
-                    Some(Job::Lookup(_)) => panic!("no rule here asks for rights"),
-                    Some(Job::Bot(_)) => panic!("no rule here names a bot"),
+                    Some(Job::Bot(_) | Job::Keys(_) | Job::Lookup(_)) => {
+                        panic!("no rule here asks for that")
+                    }
                     None => {}
                 }
                 self.waiting.push((instance, waiting));

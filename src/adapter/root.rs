@@ -58,7 +58,10 @@ impl RootContext for Root {
         );
         let (gate, jobs) = (Gate::new(config), Jobs::register(self.id));
         if let Some(gate) = &gate
-            && let Err(problem) = self.worker.with_host(|host| gate.take_over_keys(host))
+            && let Err(problem) = self.worker.with_host(|host| {
+                gate.check_signatures(host)?;
+                gate.take_over_keys(host)
+            })
         {
             error!("{problem}");
             return false;

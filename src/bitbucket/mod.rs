@@ -3,6 +3,7 @@
 
 mod answer;
 mod credential;
+mod pipelines;
 mod scope;
 mod token;
 mod user;
@@ -11,6 +12,9 @@ mod workspace;
 
 pub use answer::{InvalidAnswer, is_account_id};
 pub use credential::{Credential, git_authorization};
+pub use pipelines::{
+    Step, WORKSPACE_CLAIM, pipelines_audience, pipelines_issuer, pipelines_keys_call, read_step,
+};
 pub use scope::Scopes;
 pub use token::{AUTHORIZE_PATH, Granted, token_call};
 pub use user::{Account, emails_call, read_emails, read_owner, read_user, user_call};
@@ -48,7 +52,9 @@ impl Endpoint {
         format!("{}://{}", self.scheme, self.authority)
     }
 
-    fn call(&self, method: &'static str, path: &str) -> Call {
+    /// A call without a credential.
+    #[must_use]
+    pub fn call(&self, method: &'static str, path: &str) -> Call {
         Call {
             cluster: self.cluster.clone(),
             method,

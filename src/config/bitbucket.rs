@@ -212,7 +212,7 @@ impl Reader<'_> {
         Some(secret)
     }
 
-    fn cluster(&self, node: &Node<'_>) -> Option<String> {
+    pub(super) fn cluster(&self, node: &Node<'_>) -> Option<String> {
         let text = self.string(node)?;
         let valid = (1..=256).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
         if !valid {

@@ -10,6 +10,7 @@ mod consumers;
 mod groups;
 mod headers;
 mod identity_token;
+mod issuers;
 mod origin;
 mod pipeline;
 mod reader;
@@ -28,6 +29,7 @@ pub use reader::{Environment, Problem};
 
 use crate::bitbucket::{Endpoint, Scopes};
 use crate::config::reader::Reader;
+use crate::issuers::Issuer;
 use crate::json::Json;
 use crate::oauth::ClientCredentials;
 use crate::policy::{Allow, Policy};
@@ -42,6 +44,8 @@ pub struct Config {
     pub bitbucket: Bitbucket,
     /// Further consumers, at most three, with different names and client ids.
     pub consumers: Vec<Consumer>,
+    /// Whose signed tokens are accepted, at most 16, with different names.
+    pub issuers: Vec<Issuer>,
     /// The session keys, at least one; the first seals.
     pub keys: Vec<SessionKey>,
     /// How long sessions live.
@@ -130,6 +134,7 @@ impl Reader<'_> {
             "public_url",
             "bitbucket",
             "consumers",
+            "issuers",
             "session",
             "identity_headers",
             "status",
@@ -154,6 +159,11 @@ impl Reader<'_> {
         let client = bitbucket.as_ref().map(|bitbucket| &bitbucket.client);
         let consumers = match root.member("consumers") {
             Some(node) => self.consumers(&node, client, is_loopback),
+            None => Some(Vec::new()),
+        };
+        let api = bitbucket.as_ref().map(|bitbucket| &bitbucket.api);
+        let issuers = match root.member("issuers") {
+            Some(node) => self.issuers(&node, api, is_loopback),
             None => Some(Vec::new()),
         };
         let session = self.required(&root, "session").and_then(|node| {
@@ -204,6 +214,7 @@ impl Reader<'_> {
             public: public?,
             bitbucket: bitbucket?,
             consumers: consumers?,
+            issuers: issuers?,
             keys,
             lifetimes,
             identity_headers: identity_headers?,

@@ -30,6 +30,12 @@ pub enum EventKind {
     BotFetched,
     /// A bot could not be given a new token.
     BotNotFetched,
+    /// An issuer has other keys than before.
+    KeysChanged,
+    /// An issuer has the same keys as before.
+    KeysFetched,
+    /// The keys of an issuer could not be fetched; those before stay.
+    KeysNotFetched,
     /// Rights or groups were looked up.
     LookedUp,
     /// Rights or groups could not be looked up.
@@ -57,6 +63,9 @@ impl EventKind {
         Self::Asked,
         Self::BotFetched,
         Self::BotNotFetched,
+        Self::KeysChanged,
+        Self::KeysFetched,
+        Self::KeysNotFetched,
         Self::LookedUp,
         Self::NotLookedUp,
         Self::NotRenewed,
@@ -76,6 +85,9 @@ impl EventKind {
             Self::Asked => "asked",
             Self::BotFetched => "bot_fetched",
             Self::BotNotFetched => "bot_not_fetched",
+            Self::KeysChanged => "keys_changed",
+            Self::KeysFetched => "keys_fetched",
+            Self::KeysNotFetched => "keys_not_fetched",
             Self::LookedUp => "looked_up",
             Self::NotLookedUp => "not_looked_up",
             Self::NotRenewed => "not_renewed",
@@ -181,7 +193,8 @@ impl Event {
     #[must_use]
     pub fn level(&self) -> Level {
         match (self.event, self.reason) {
-            (EventKind::Asked | EventKind::LookedUp, None) => Level::Debug,
+            (EventKind::Asked | EventKind::KeysFetched | EventKind::LookedUp, None) => Level::Debug,
+            (EventKind::KeysNotFetched, None) => Level::Warn,
             (EventKind::Shadowed, _) => Level::Info,
             (_, None) => Level::Info,
             (_, Some(reason)) => reason.level(),

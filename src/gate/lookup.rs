@@ -160,10 +160,11 @@ impl Gate {
         Seconds(self.config.bitbucket.api.timeout.0.saturating_add(MARGIN.0))
     }
 
-    /// What the clock brings: bots get their tokens, and the groups of the workspace are read anew.
+    /// What the clock brings: bots get their tokens, and groups and the keys of issuers are read anew.
     /// Called every second or so, on every worker; one of them asks.
     pub fn on_tick(self: &Rc<Self>, host: &mut Host<'_>) -> Vec<Job> {
         let mut jobs = self.bots_on_tick(host);
+        jobs.extend(self.key_jobs(host));
         jobs.extend(self.groups_on_tick(host));
         jobs
     }
@@ -220,8 +221,8 @@ impl Gate {
         (!names.is_empty()).then(|| names.join(","))
     }
 
-    /// How many calls are left of each credential's hour, and how the tokens of bots are: names and
-    /// numbers of gauges.
+    /// How many calls are left of each credential's hour, how the tokens of bots are, and how old the
+    /// keys of issuers are: names and numbers of gauges.
     #[must_use]
     pub fn gauges(&self, host: &Host<'_>) -> Vec<(String, u64)> {
         let consumers = self.consumers.iter().map(|consumer| &consumer.budget);
@@ -238,6 +239,7 @@ impl Gate {
         let budgets = consumers.chain(bots).chain(callers);
         let mut gauges: Vec<_> = budgets.map(gauge).collect();
         gauges.extend(self.bot_gauges(host));
+        gauges.extend(self.issuers.gauges(host.now, host.shared));
         gauges
     }
 }

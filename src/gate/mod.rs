@@ -15,6 +15,7 @@ mod forward;
 mod identity_token;
 mod intent;
 mod job;
+mod keys;
 mod login;
 mod logout;
 mod lookup;
@@ -55,6 +56,7 @@ use crate::gate::refusal::Refusal;
 use crate::gate::shadow::Trial;
 use crate::host::Host;
 use crate::http::{Cookies, Malformed, NEVER, Request, RequestTarget, TargetError, Unreadable};
+use crate::issuers::Issuers;
 use crate::policy::{Allow, Found, Rule, Shadow};
 use crate::rights::{Pins, Rights};
 use crate::session::{
@@ -84,6 +86,7 @@ pub struct Gate {
     /// For renewals.
     circuit: Circuit,
     identity_tokens: RefCell<IdentityTokens>,
+    issuers: Issuers,
     /// For lookups.
     api_circuit: Circuit,
     rights: Rights,
@@ -112,6 +115,7 @@ impl Gate {
             pins: Pins::new(origin, workspaces, repositories),
             callers: CallerBudgets::new(&config),
             bots: Bots::new(&config, sessions.ring()),
+            issuers: Issuers::new(origin, &config.issuers),
             config,
             sessions,
             consumers,

@@ -217,8 +217,9 @@ impl World {
                             self.renew(*renewal);
                             waiting.resume(&mut self.host())
                         }
-                        Some(Job::Lookup(_)) => panic!("no rule here asks for rights"),
-                        Some(Job::Bot(_)) => panic!("no rule here names a bot"),
+                        Some(Job::Bot(_) | Job::Keys(_) | Job::Lookup(_)) => {
+                            panic!("no rule here asks for that")
+                        }
                         // Whoever holds the lease died.
                         None => waiting.give_up(),
                     };

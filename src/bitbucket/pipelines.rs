@@ -1,0 +1,81 @@
+//! The tokens of steps of Bitbucket Pipelines: OpenID Connect, with an issuer for each workspace.
+
+use crate::bitbucket::Endpoint;
+use crate::http::Call;
+use crate::jose::{Claims, InvalidToken};
+use crate::policy::Name;
+
+/// The claim that says whose token it is, whatever its audience.
+pub const WORKSPACE_CLAIM: &str = "workspaceUuid";
+
+/// The longest name of a branch.
+const MAX_BRANCH_BYTES: usize = 1_024;
+
+/// What a step's token says about it: UUIDs with their braces and in lower case. Its `sub` is another
+/// one in each step, and names nobody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The workspace.
+    pub workspace: String,
+    /// The repository.
+    pub repository: String,
+    /// The pipeline.
+    pub pipeline: Option<String>,
+    /// The step.
+    pub step: Option<String>,
+    /// The environment, in a step that deploys.
+    pub environment: Option<String>,
+    /// The branch, where there is one: 1 to 1,024 bytes without controls.
+    pub branch: Option<String>,
+}
+
+/// The `iss` of a workspace's tokens. It has the slug, which can be renamed and taken by somebody
+/// else, so [`WORKSPACE_CLAIM`] is compared as well.
+#[must_use]
+pub fn pipelines_issuer(api: &Endpoint, workspace: &str) -> String {
+    format!("{}{}", api.origin(), path(workspace))
+}
+
+/// Asks for the keys of a workspace's tokens. Everybody may read them.
+#[must_use]
+pub fn pipelines_keys_call(api: &Endpoint, workspace: &str) -> Call {
+    api.call("GET", &format!("{}/keys.json", path(workspace)))
+}
+
+/// The `aud` of tokens whose pipeline asks for no other, from the workspace's UUID with its braces.
+#[must_use]
+pub fn pipelines_audience(workspace_uuid: &str) -> String {
+    let uuid = workspace_uuid.trim_matches(['{', '}']);
+    format!("ari:cloud:bitbucket::workspace/{uuid}")
+}
+
+fn path(workspace: &str) -> String {
+    format!("/2.0/workspaces/{workspace}/pipelines-config/identity/oidc")
+}
+
+/// Reads the claims of a step.
+///
+/// # Errors
+/// [`InvalidToken::Claim`] where one is missing that every step has, or where it is no UUID.
+pub fn read_step(claims: &Claims) -> Result<Step, InvalidToken> {
+    let uuid = |name| match claims.text(name)?.map(Name::workspace) {
+        None => Ok(None),
+        Some(Ok(Name::Uuid(uuid))) => Ok(Some(uuid)),
+        Some(Ok(Name::Slug(_)) | Err(_)) => Err(InvalidToken::Claim),
+    };
+    let branch = claims.text("branchName")?;
+    let is_branch = |text: &str| {
+        (1..=MAX_BRANCH_BYTES).contains(&text.len()) && !text.contains(char::is_control)
+    };
+    if branch.is_some_and(|text| !is_branch(text)) {
+        return Err(InvalidToken::Claim);
+    }
+    Ok(Step {
+        workspace: uuid(WORKSPACE_CLAIM)?.ok_or(InvalidToken::Claim)?,
+        repository: uuid("repositoryUuid")?.ok_or(InvalidToken::Claim)?,
+        pipeline: uuid("pipelineUuid")?,
+        step: uuid("stepUuid")?,
+        environment: uuid("deploymentEnvironmentUuid")?,
+        branch: branch.map(str::to_owned),
+    })
+}

@@ -1,0 +1,190 @@
+//! What all workers know about the keys of one issuer: how old they are, and who asks for newer ones.
+//!
+//! ```text
+//!              lease()              succeeded(): new keys, the next time in an hour
+//! (nothing) ───────────▶ leased ──────────────▶ known
+//!                           │  failed(): the keys before stay, the next time after a pause
+//! ```
+
+use crate::host::{SharedData, Version};
+use crate::slots::NO_VERSION;
+use crate::time::{Seconds, UnixTime};
+
+/// How old keys may be before they are asked for again.
+pub(super) const REFRESH: Seconds = Seconds::from_hours(1);
+
+/// How long after a question a token with a key that nobody knows asks for no newer ones. All workers
+/// together ask once in that time, whatever is sent.
+pub(super) const COOL_DOWN: Seconds = Seconds(30);
+
+/// How long nobody asks after a first failure; twice as long after each further one.
+const PAUSE: Seconds = Seconds(5);
+
+/// The longest pause.
+const MAX_PAUSE: Seconds = Seconds(300);
+
+/// How often a record is tried to be written when others write it at the same time.
+const ATTEMPTS: u32 = 8;
+
+/// Times are 0 for never.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct State {
+    /// Counts changes of the keys.
+    pub(super) generation: u64,
+    /// When the keys in use were fetched.
+    pub(super) fetched_at: UnixTime,
+    asked_at: UnixTime,
+    lease_until: UnixTime,
+    next_at: UnixTime,
+    failures: u64,
+}
+
+/// Whether somebody may ask for keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asking {
+    /// Nobody does.
+    Free,
+    /// Somebody does.
+    Leased,
+    /// It did not work a moment ago.
+    Failing,
+    /// It worked a moment ago.
+    Fresh,
+}
+
+impl State {
+    /// The record under `key`, and its version.
+    pub(super) fn read(key: &str, shared: &dyn SharedData) -> (Self, Version) {
+        let Some((bytes, version)) = shared.read(key) else {
+            return (Self::default(), NO_VERSION);
+        };
+        (Self::parse(&bytes).unwrap_or_default(), version)
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let mut numbers = std::str::from_utf8(bytes)
+            .ok()?
+            .split(' ')
+            .map(|text| text.parse().ok());
+        let mut number = || numbers.next().flatten();
+        Some(Self {
+            generation: number()?,
+            fetched_at: UnixTime(number()?),
+            asked_at: UnixTime(number()?),
+            lease_until: UnixTime(number()?),
+            next_at: UnixTime(number()?),
+            failures: number()?,
+        })
+    }
+
+    fn write(&self, key: &str, version: Version, shared: &mut dyn SharedData) -> bool {
+        let Self {
+            generation,
+            fetched_at,
+            asked_at,
+            lease_until,
+            next_at,
+            failures,
+        } = self;
+        let text = format!(
+            "{generation} {} {} {} {} {failures}",
+            fetched_at.0, asked_at.0, lease_until.0, next_at.0
+        );
+        shared.write(key, text.as_bytes(), Some(version))
+    }
+
+    /// Whether it is time to ask for the keys: there are none, or they are old.
+    pub(super) fn look_for_refresh(&self, now: UnixTime) -> Asking {
+        if self.is_leased(now) {
+            return Asking::Leased;
+        }
+        match (is_ahead(self.next_at, now, REFRESH), self.failures) {
+            (false, _) => Asking::Free,
+            (true, 0) => Asking::Fresh,
+            (true, _) => Asking::Failing,
+        }
+    }
+
+    /// Whether to ask for a key that a token names and nobody knows.
+    pub(super) fn look_for_unknown(&self, now: UnixTime) -> Asking {
+        if self.is_leased(now) {
+            return Asking::Leased;
+        }
+        let is_cooling = is_ahead(self.asked_at.plus(COOL_DOWN), now, COOL_DOWN);
+        match self.failures {
+            0 if is_cooling => Asking::Fresh,
+            0 => Asking::Free,
+            _ if is_cooling || is_ahead(self.next_at, now, MAX_PAUSE) => Asking::Failing,
+            _ => Asking::Free,
+        }
+    }
+
+    fn is_leased(&self, now: UnixTime) -> bool {
+        is_ahead(self.lease_until, now, Seconds(120))
+    }
+
+    /// Takes the lease for `span`. `false` if somebody was faster.
+    pub(super) fn lease(
+        self,
+        (key, version): (&str, Version),
+        span: Seconds,
+        now: UnixTime,
+        shared: &mut dyn SharedData,
+    ) -> bool {
+        let leased = Self {
+            asked_at: now,
+            lease_until: now.plus(span),
+            ..self
+        };
+        leased.write(key, version, shared)
+    }
+
+    /// The keys of `generation` are there.
+    pub(super) fn succeeded(
+        key: &str,
+        generation: u64,
+        now: UnixTime,
+        shared: &mut dyn SharedData,
+    ) {
+        Self::update(key, shared, |state| Self {
+            generation,
+            fetched_at: now,
+            lease_until: UnixTime(0),
+            next_at: now.plus(REFRESH),
+            failures: 0,
+            ..state
+        });
+    }
+
+    /// There was no answer of use.
+    pub(super) fn failed(key: &str, now: UnixTime, shared: &mut dyn SharedData) {
+        Self::update(key, shared, |state| {
+            let doublings = u32::try_from(state.failures).unwrap_or(u32::MAX);
+            let pause = PAUSE
+                .0
+                .checked_shl(doublings.min(16))
+                .unwrap_or(MAX_PAUSE.0);
+            Self {
+                lease_until: UnixTime(0),
+                next_at: now.plus(Seconds(pause).min(MAX_PAUSE)),
+                failures: state.failures.saturating_add(1),
+                ..state
+            }
+        });
+    }
+
+    /// One who cannot write for others leaves its lease to run out.
+    fn update(key: &str, shared: &mut dyn SharedData, change: impl Fn(Self) -> Self) {
+        for _ in 0..ATTEMPTS {
+            let (state, version) = Self::read(key, shared);
+            if change(state).write(key, version, shared) {
+                return;
+            }
+        }
+    }
+}
+
+/// Whether a moment lies ahead, by no more than it can: a clock may have been set back.
+fn is_ahead(moment: UnixTime, now: UnixTime, most: Seconds) -> bool {
+    now < moment && moment <= now.plus(most)
+}

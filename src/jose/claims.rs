@@ -1,0 +1,208 @@
+//! What a token says (RFC 7519 section 4.1).
+
+use std::fmt;
+
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+use crate::jose::{InvalidToken, MAX_TOKEN_BYTES};
+use crate::json::Json;
+use crate::time::{Seconds, UnixTime};
+
+/// How far the issuer's clock may be from ours.
+const SKEW: Seconds = Seconds(60);
+
+/// The longest life of a token. Who needs a longer one has a credential, not a token.
+const MAX_LIFETIME: Seconds = Seconds::from_hours(24);
+
+/// The longest subject, as OpenID Connect has it.
+const MAX_SUBJECT_BYTES: usize = 255;
+
+/// A claim that must be there, as a string.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequiredClaim {
+    /// Its name.
+    pub name: String,
+    /// The values of which it must have one, exactly.
+    pub values: Vec<String>,
+}
+
+/// What a token must say.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected<'e> {
+    /// Exactly `iss`.
+    pub issuer: &'e str,
+    /// One of them must be in `aud`, exactly.
+    pub audiences: &'e [String],
+    /// Further claims.
+    pub required: &'e [RequiredClaim],
+}
+
+/// Claims that are as they were expected.
+#[derive(Clone, PartialEq)]
+pub struct Claims {
+    /// `sub`: 1 to 255 ASCII characters, none of them a control.
+    pub subject: String,
+    /// `iat`, if it is there.
+    pub issued_at: Option<UnixTime>,
+    /// `exp`.
+    pub expires_at: UnixTime,
+    document: Json,
+}
+
+impl Claims {
+    /// Reads the payload of a token and checks everything that does not need its key. A clock may be
+    /// a minute wrong; a token that lives for more than a day is refused.
+    ///
+    /// # Errors
+    /// [`InvalidToken`].
+    pub fn read(
+        payload: &[u8],
+        expected: &Expected<'_>,
+        now: UnixTime,
+    ) -> Result<Self, InvalidToken> {
+        let document = Json::parse_strict(payload).filter(Json::is_object);
+        let document = document.ok_or(InvalidToken::Malformed)?;
+        if document.member("iss").and_then(Json::as_str) != Some(expected.issuer) {
+            return Err(InvalidToken::WrongIssuer);
+        }
+        let issued_at = moment(&document, "iat")?;
+        let not_before = moment(&document, "nbf")?;
+        let expires_at = moment(&document, "exp")?.ok_or(InvalidToken::Claim)?;
+        check_times(issued_at, not_before, expires_at, now)?;
+        if !is_meant_for(&document, expected.audiences)? {
+            return Err(InvalidToken::WrongAudience);
+        }
+        let subject = document.member("sub").and_then(Json::as_str);
+        let subject = subject.filter(|text| is_subject(text));
+        let subject = subject.ok_or(InvalidToken::Claim)?.to_owned();
+        let has = |claim: &RequiredClaim| {
+            let found = document.member(&claim.name).and_then(Json::as_str);
+            found.is_some_and(|found| claim.values.iter().any(|value| value == found))
+        };
+        if !expected.required.iter().all(has) {
+            return Err(InvalidToken::Claim);
+        }
+        Ok(Self {
+            subject,
+            issued_at,
+            expires_at,
+            document,
+        })
+    }
+
+    /// A claim that is a string, if it is there.
+    ///
+    /// # Errors
+    /// [`InvalidToken::Malformed`] if it is anything else.
+    pub fn text(&self, name: &str) -> Result<Option<&str>, InvalidToken> {
+        match self.document.member(name) {
+            None => Ok(None),
+            Some(Json::String(text)) => Ok(Some(text)),
+            Some(_) => Err(InvalidToken::Malformed),
+        }
+    }
+
+    /// Whether the token's time is over at `now`, with what clocks may differ by.
+    #[must_use]
+    pub fn is_over(expires_at: UnixTime, now: UnixTime) -> bool {
+        // RFC 7519 section 4.1.4: not on that moment either.
+        now >= expires_at.plus(SKEW)
+    }
+}
+
+fn check_times(
+    issued_at: Option<UnixTime>,
+    not_before: Option<UnixTime>,
+    expires_at: UnixTime,
+    now: UnixTime,
+) -> Result<(), InvalidToken> {
+    if Claims::is_over(expires_at, now) {
+        return Err(InvalidToken::Expired);
+    }
+    let begins_at = issued_at.max(not_before).unwrap_or_default();
+    if begins_at > now.plus(SKEW) {
+        return Err(InvalidToken::NotYetValid);
+    }
+    let lifetime = expires_at.since(issued_at.unwrap_or(now));
+    if begins_at >= expires_at || lifetime > MAX_LIFETIME {
+        return Err(InvalidToken::Claim);
+    }
+    Ok(())
+}
+
+/// A NumericDate (RFC 7519 section 2) from 1970 on. Parts of a second are cut off: an end comes earlier
+/// for it, a beginning by less than clocks differ.
+fn moment(document: &Json, name: &str) -> Result<Option<UnixTime>, InvalidToken> {
+    let number = match document.member(name) {
+        None => return Ok(None),
+        Some(Json::Number(number)) => number.to_string(),
+        Some(Json::Null | Json::Bool(_) | Json::String(_) | Json::Array(_) | Json::Object(_)) => {
+            return Err(InvalidToken::Malformed);
+        }
+    };
+    let whole = number.split('.').next().and_then(|text| text.parse().ok());
+    whole
+        .map(|seconds| Some(UnixTime(seconds)))
+        .ok_or(InvalidToken::Malformed)
+}
+
+/// `aud`: one audience or several (RFC 7519 section 4.1.3).
+fn is_meant_for(document: &Json, audiences: &[String]) -> Result<bool, InvalidToken> {
+    let is_ours = |text: &str| audiences.iter().any(|audience| audience == text);
+    match document.member("aud") {
+        None => Ok(false),
+        Some(Json::String(text)) => Ok(is_ours(text)),
+        Some(Json::Array(items)) => {
+            let texts: Option<Vec<&str>> = items.iter().map(Json::as_str).collect();
+            let texts = texts.ok_or(InvalidToken::Malformed)?;
+            Ok(texts.into_iter().any(is_ours))
+        }
+        Some(Json::Null | Json::Bool(_) | Json::Number(_) | Json::Object(_)) => {
+            Err(InvalidToken::Malformed)
+        }
+    }
+}
+
+fn is_subject(text: &str) -> bool {
+    let is_mark = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
+    (1..=MAX_SUBJECT_BYTES).contains(&text.len()) && text.bytes().all(is_mark)
+}
+
+/// Every issuer that a token names, believing nothing: it says whose rules it is judged by. Read as
+/// loosely as somebody else might, so that no odd spelling makes a token of ours one that is not.
+/// Empty for what is no token.
+#[must_use]
+pub fn unverified_issuers(token: &str) -> Vec<String> {
+    const LOOSE: GeneralPurpose = GeneralPurpose::new(
+        &alphabet::URL_SAFE,
+        GeneralPurposeConfig::new()
+            .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+            .with_decode_allow_trailing_bits(true),
+    );
+    let payload = token
+        .split('.')
+        .nth(1)
+        .filter(|_| token.len() <= MAX_TOKEN_BYTES);
+    let payload = payload.and_then(|payload| LOOSE.decode(payload).ok());
+    let document = payload.and_then(|payload| Json::parse(&payload).ok());
+    let Some(Json::Object(members)) = document else {
+        return Vec::new();
+    };
+    let issuers = members.into_iter().filter(|(name, _)| name == "iss");
+    let texts = issuers.filter_map(|(_, value)| match value {
+        Json::String(text) => Some(text),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) => None,
+    });
+    texts.collect()
+}
+
+impl fmt::Debug for Claims {
+    /// The document may hold anything about anybody.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claims")
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}

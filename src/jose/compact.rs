@@ -1,0 +1,113 @@
+//! The compact form of a JWS (RFC 7515 section 7.1).
+//!
+//! ```text
+//! token = BASE64URL(header) "." BASE64URL(payload) "." BASE64URL(signature)
+//! ```
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::host::SignatureAlgorithm;
+use crate::jose::{InvalidToken, MAX_TOKEN_BYTES};
+use crate::json::Json;
+
+/// The most bytes of a header in base64url; one has 50 to 150.
+const MAX_HEADER_BYTES: usize = 2_048;
+
+/// The most bytes of a key's name.
+const MAX_KEY_ID_BYTES: usize = 256;
+
+/// What would change the meaning of the rest: extensions (RFC 7515 section 4.1.11), a payload that is
+/// not encoded (RFC 7797), encrypted or compressed tokens (RFC 7516), and tokens within tokens
+/// (RFC 7519 section 5.2).
+const REFUSED: [&str; 5] = ["b64", "crit", "cty", "enc", "zip"];
+
+/// A token whose signature has not been verified.
+#[derive(Debug)]
+pub struct Jws<'t> {
+    pub(super) algorithm: SignatureAlgorithm,
+    pub(super) key_id: Option<String>,
+    /// What was signed (RFC 7515 section 5.2).
+    pub(super) signing_input: &'t str,
+    pub(super) payload: Vec<u8>,
+    pub(super) signature: Vec<u8>,
+}
+
+impl<'t> Jws<'t> {
+    /// Reads a token. Keys in its header (`jwk`, `jku`, `x5c`, `x5u`) say nothing.
+    ///
+    /// # Errors
+    /// [`InvalidToken::Algorithm`] for one that is not among those of [`SignatureAlgorithm`], and
+    /// [`InvalidToken::Malformed`].
+    pub fn parse(token: &'t str) -> Result<Self, InvalidToken> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(InvalidToken::Malformed);
+        }
+        let (signing_input, signature) = token.rsplit_once('.').ok_or(InvalidToken::Malformed)?;
+        let (header, payload) = signing_input
+            .split_once('.')
+            .ok_or(InvalidToken::Malformed)?;
+        if header.len() > MAX_HEADER_BYTES {
+            return Err(InvalidToken::Malformed);
+        }
+        let (algorithm, key_id) = read_header(&decoded(header)?)?;
+        Ok(Self {
+            algorithm,
+            key_id,
+            signing_input,
+            payload: decoded(payload)?,
+            signature: decoded(signature)?,
+        })
+    }
+
+    /// What was signed. Not to be believed before the signature is verified.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// Whether it says which key it is signed with.
+    #[must_use]
+    pub fn names_a_key(&self) -> bool {
+        self.key_id.is_some()
+    }
+}
+
+/// A part of the token; a further dot is no character of it. No part may be empty.
+fn decoded(part: &str) -> Result<Vec<u8>, InvalidToken> {
+    let bytes = URL_SAFE_NO_PAD.decode(part).ok();
+    bytes
+        .filter(|bytes| !bytes.is_empty())
+        .ok_or(InvalidToken::Malformed)
+}
+
+fn read_header(bytes: &[u8]) -> Result<(SignatureAlgorithm, Option<String>), InvalidToken> {
+    const MALFORMED: InvalidToken = InvalidToken::Malformed;
+    let header = Json::parse_strict(bytes).ok_or(MALFORMED)?;
+    if REFUSED.iter().any(|name| header.member(name).is_some()) {
+        return Err(MALFORMED);
+    }
+    match header.member("typ").map(Json::as_str) {
+        None => {}
+        Some(Some(kind)) if is_type(kind) => {}
+        Some(_) => return Err(MALFORMED),
+    }
+    let key_id = match header.member("kid") {
+        None => None,
+        Some(Json::String(text)) if (1..=MAX_KEY_ID_BYTES).contains(&text.len()) => {
+            Some(text.clone())
+        }
+        Some(_) => return Err(MALFORMED),
+    };
+    let name = header.member("alg").and_then(Json::as_str);
+    let algorithm = SignatureAlgorithm::named(name.ok_or(MALFORMED)?);
+    Ok((algorithm.ok_or(InvalidToken::Algorithm)?, key_id))
+}
+
+/// A media type, whose "application/" may be left out (RFC 7515 section 4.1.9): a JWT, or the access
+/// token of RFC 9068. Other kinds, such as a logout token, stand in for neither.
+fn is_type(kind: &str) -> bool {
+    let kind = kind.to_ascii_lowercase();
+    let kind = kind.strip_prefix("application/").unwrap_or(&kind);
+    matches!(kind, "jwt" | "at+jwt")
+}
