@@ -13,7 +13,7 @@ mod workspace;
 pub use answer::{InvalidAnswer, is_account_id};
 pub use credential::{Credential, git_authorization};
 pub use pipelines::{
-    Step, WORKSPACE_CLAIM, pipelines_audience, pipelines_issuer, pipelines_keys_call, read_step,
+    WORKSPACE_CLAIM, pipelines_audience, pipelines_issuer, pipelines_keys_call, read_step,
 };
 pub use scope::Scopes;
 pub use token::{AUTHORIZE_PATH, Granted, token_call};

@@ -2,6 +2,7 @@
 
 use crate::bitbucket::Endpoint;
 use crate::http::Call;
+use crate::identity::PipelineStep;
 use crate::jose::{Claims, InvalidToken};
 use crate::policy::Name;
 
@@ -10,24 +11,6 @@ pub const WORKSPACE_CLAIM: &str = "workspaceUuid";
 
 /// The longest name of a branch.
 const MAX_BRANCH_BYTES: usize = 1_024;
-
-/// What a step's token says about it: UUIDs with their braces and in lower case. Its `sub` is another
-/// one in each step, and names nobody.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
-    /// The workspace.
-    pub workspace: String,
-    /// The repository.
-    pub repository: String,
-    /// The pipeline.
-    pub pipeline: Option<String>,
-    /// The step.
-    pub step: Option<String>,
-    /// The environment, in a step that deploys.
-    pub environment: Option<String>,
-    /// The branch, where there is one: 1 to 1,024 bytes without controls.
-    pub branch: Option<String>,
-}
 
 /// The `iss` of a workspace's tokens. It has the slug, which can be renamed and taken by somebody
 /// else, so [`WORKSPACE_CLAIM`] is compared as well.
@@ -53,11 +36,12 @@ fn path(workspace: &str) -> String {
     format!("/2.0/workspaces/{workspace}/pipelines-config/identity/oidc")
 }
 
-/// Reads the claims of a step.
+/// Reads the claims of a step, whose issuer is that of the workspace with this slug. Its `sub` is another
+/// one in each step, and names nobody.
 ///
 /// # Errors
 /// [`InvalidToken::Claim`] where one is missing that every step has, or where it is no UUID.
-pub fn read_step(claims: &Claims) -> Result<Step, InvalidToken> {
+pub fn read_step(claims: &Claims, workspace_slug: &str) -> Result<PipelineStep, InvalidToken> {
     let uuid = |name| match claims.text(name)?.map(Name::workspace) {
         None => Ok(None),
         Some(Ok(Name::Uuid(uuid))) => Ok(Some(uuid)),
@@ -70,12 +54,13 @@ pub fn read_step(claims: &Claims) -> Result<Step, InvalidToken> {
     if branch.is_some_and(|text| !is_branch(text)) {
         return Err(InvalidToken::Claim);
     }
-    Ok(Step {
+    Ok(PipelineStep {
+        workspace_slug: workspace_slug.to_owned(),
         workspace: uuid(WORKSPACE_CLAIM)?.ok_or(InvalidToken::Claim)?,
         repository: uuid("repositoryUuid")?.ok_or(InvalidToken::Claim)?,
         pipeline: uuid("pipelineUuid")?,
         step: uuid("stepUuid")?,
-        environment: uuid("deploymentEnvironmentUuid")?,
+        deployment_environment: uuid("deploymentEnvironmentUuid")?,
         branch: branch.map(str::to_owned),
     })
 }

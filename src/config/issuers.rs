@@ -84,7 +84,7 @@ impl Reader<'_> {
             None => Some(Vec::new()),
         };
         Some(Issuer {
-            issuer: issuer?,
+            issuer: issuer?.into(),
             kind: Kind::Other,
             keys: keys?,
             audiences: audiences?,
@@ -117,7 +117,7 @@ impl Reader<'_> {
         };
         let (workspace, workspace_uuid, api) = (workspace?, workspace_uuid?, api?);
         Some(Issuer {
-            issuer: pipelines_issuer(api, &workspace),
+            issuer: pipelines_issuer(api, &workspace).into(),
             keys: Keys::Remote(pipelines_keys_call(api, &workspace)),
             kind: Kind::Pipelines {
                 workspace,

@@ -11,6 +11,7 @@ mod groups;
 mod headers;
 mod identity_token;
 mod issuers;
+mod machines;
 mod origin;
 mod pipeline;
 mod reader;
@@ -208,6 +209,9 @@ impl Reader<'_> {
         if let (Some(access), Some(rules)) = (&access, &rules) {
             self.known_names(&root, access, rules);
             self.uses_of_bots(&root, access, rules);
+            if let Some(issuers) = &issuers {
+                self.known_machines(issuers, access, rules);
+            }
         }
         let (keys, lifetimes) = session?;
         Some(Config {

@@ -62,17 +62,14 @@ impl<'a> Actor<'a> {
 
     pub(super) fn step(self) -> Option<&'a PipelineStep> {
         match self {
-            Self::Caller(caller) => caller.step.as_ref(),
+            Self::Caller(caller) => caller.step(),
             Self::Session(..) => None,
         }
     }
 
-    pub(super) fn issuer(self) -> Option<(&'a str, Option<&'a str>)> {
+    pub(super) fn issuer(self) -> Option<(&'a str, &'a str)> {
         match self {
-            Self::Caller(caller) => {
-                let (issuer, subject) = caller.issuer.as_ref()?;
-                Some((issuer, subject.as_deref()))
-            }
+            Self::Caller(caller) => caller.issuer(),
             Self::Session(..) => None,
         }
     }
@@ -89,7 +86,7 @@ impl<'a> Actor<'a> {
     /// Whether Bitbucket can say what they may: not about a pipeline, whose token it does not take.
     pub(super) fn can_be_asked_about(self) -> bool {
         match self {
-            Self::Caller(caller) => caller.credential.is_some(),
+            Self::Caller(caller) => caller.credential().is_some(),
             Self::Session(..) => true,
         }
     }
@@ -99,7 +96,7 @@ impl<'a> Actor<'a> {
         match self {
             Self::Caller(caller) => Some(Asking {
                 payer: Payer::Callers,
-                credential: caller.credential.clone()?,
+                credential: caller.credential()?.clone(),
                 word: caller.name.clone(),
             }),
             Self::Session(signed_in, _) => Some(Asking {

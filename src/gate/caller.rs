@@ -3,6 +3,7 @@
 //! Bitbucket is asked about its own tokens: once in `rights.max_age`, whichever worker sees them. What it
 //! says is filed under a keyed hash.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use crate::bitbucket::Credential;
@@ -13,9 +14,11 @@ use crate::gate::facts::Need;
 use crate::gate::lookup::Asked;
 use crate::gate::presented::TokenKind;
 use crate::gate::waiting::Wait;
-use crate::gate::{Gate, Reason};
+use crate::gate::{Gate, Job, Reason};
 use crate::host::Host;
 use crate::identity::{Identity, PipelineStep, Principal};
+use crate::issuers::{Judged, VerifiedToken};
+use crate::jose::InvalidToken;
 use crate::rights::{Budget, Known, Priority, Question};
 use crate::session::Subject;
 use crate::time::{Seconds, UnixTime};
@@ -30,48 +33,99 @@ pub(super) struct Caller {
     pub(super) principal: Principal,
     /// Their account, if they have one.
     pub(super) identity: Option<Identity>,
-    /// Stands for the credential in shared data and in logs, and does not tell it.
+    /// Stands for the credential in shared data and in logs, and does not tell it. Empty for a JWT, of
+    /// which nothing is kept there.
     pub(super) name: String,
-    /// Bitbucket's own credential that they brought.
-    pub(super) credential: Option<Credential>,
-    /// Who issued the token that they brought, and its subject.
-    pub(super) issuer: Option<(String, Option<String>)>,
-    /// What the token of a pipeline says.
-    pub(super) step: Option<PipelineStep>,
+    pub(super) proof: Proof,
     /// Then it is no good any more, whatever else.
     pub(super) ends_at: UnixTime,
 }
 
+/// What they brought.
+#[derive(Debug)]
+pub(super) enum Proof {
+    /// Bitbucket's own credential.
+    Credential(Credential),
+    /// A JWT of this issuer.
+    Token(Rc<VerifiedToken>, Rc<str>),
+}
+
 impl Caller {
+    /// Whoever a verified token names. Its subject is nobody's account at Bitbucket, whatever it says.
+    pub(super) fn of(token: Rc<VerifiedToken>, issuer: Rc<str>) -> Self {
+        Self {
+            principal: match token.step {
+                Some(_) => Principal::Pipeline,
+                None => Principal::Bot,
+            },
+            identity: None,
+            name: String::new(),
+            ends_at: token.expires_at,
+            proof: Proof::Token(token, issuer),
+        }
+    }
+
+    /// Bitbucket's own credential, if they brought one.
+    pub(super) fn credential(&self) -> Option<&Credential> {
+        match &self.proof {
+            Proof::Credential(credential) => Some(credential),
+            Proof::Token(..) => None,
+        }
+    }
+
+    /// Who issued the token that they brought, and its subject.
+    pub(super) fn issuer(&self) -> Option<(&str, &str)> {
+        match &self.proof {
+            Proof::Credential(_) => None,
+            Proof::Token(token, issuer) => Some((issuer, &token.subject)),
+        }
+    }
+
+    /// What the token of a pipeline says.
+    pub(super) fn step(&self) -> Option<&PipelineStep> {
+        match &self.proof {
+            Proof::Credential(_) => None,
+            Proof::Token(token, _) => token.step.as_ref(),
+        }
+    }
+
     /// What log lines call them.
     pub(super) fn label(&self) -> String {
         let kind = self.principal.as_str();
-        match (&self.step, &self.issuer) {
+        match (self.step(), self.issuer()) {
             (Some(step), _) => {
-                let run = step.step.as_deref().unwrap_or_default();
-                format!("{kind} {} step {run}", step.repository)
+                let run = step.step.as_deref().unwrap_or("?");
+                let branch = step.branch.as_deref().unwrap_or("no branch");
+                format!("{kind} {} step {run} {branch}", step.repository)
             }
-            (None, Some((issuer, subject))) => {
-                let subject = subject.as_deref().unwrap_or_default();
-                format!("{kind} {issuer} {subject}")
-            }
+            (None, Some((issuer, subject))) => format!("{kind} {issuer} {subject}"),
             (None, None) => format!("{kind} {}", self.name),
         }
     }
 
+    /// What tells their tokens from those of others.
+    pub(super) fn key(&self) -> Cow<'_, str> {
+        match &self.proof {
+            Proof::Credential(_) => Cow::Borrowed(&self.name),
+            // The subject of a pipeline has the step in it.
+            Proof::Token(token, issuer) => Cow::Owned(format!("{issuer} {}", token.subject)),
+        }
+    }
+
     /// For tokens that say who they are.
-    pub(super) fn subject(&self) -> Subject<'_> {
-        let account = self.identity.as_ref().map(|identity| &identity.account_id);
-        let issuer = self.issuer.as_ref();
-        let said = issuer.and_then(|(_, subject)| subject.as_ref());
+    pub(super) fn subject<'c>(&'c self, key: &'c str) -> Subject<'c> {
+        let account = self.identity.as_ref();
+        let account = account.map(|identity| identity.account_id.as_str());
+        let issuer = self.issuer();
+        let said = issuer.map(|(_, subject)| subject);
         Subject {
-            key: &self.name,
+            key,
             principal: self.principal,
             subject: Some(account.or(said).unwrap_or(&self.name)),
             email: None,
             auth_time: None,
-            token_issuer: issuer.map(|(issuer, _)| issuer.as_str()),
-            step: self.step.as_ref(),
+            token_issuer: issuer.map(|(issuer, _)| issuer),
+            step: self.step(),
         }
     }
 }
@@ -79,8 +133,8 @@ impl Caller {
 /// Why a credential is nobody's.
 #[derive(Debug)]
 pub(super) enum NoCaller {
-    /// It is no good.
-    Refused(Reason),
+    /// It is no good; what was expected, where that helps.
+    Refused(Reason, Option<String>),
     /// Nobody can say.
     Unavailable(Reason),
     /// It has to be asked first.
@@ -117,6 +171,37 @@ impl CallerBudgets {
 }
 
 impl Gate {
+    /// Whose a JWT is that names one of the issuers.
+    pub(super) fn bearer_of(&self, judged: Judged, patience: Patience) -> Result<Caller, NoCaller> {
+        let wait = |job, wants| Wait {
+            job,
+            wants,
+            reason: Reason::KeysUnavailable,
+        };
+        match judged {
+            Judged::Verified(token) => {
+                let issuer = self.issuers.name_of(token.issuer);
+                Ok(Caller::of(token, issuer))
+            }
+            Judged::NotOurs => Err(NoCaller::Refused(Reason::InvalidToken, None)),
+            Judged::Refused(issuer, why) => {
+                let detail = format!("{}: {why}", self.issuers.name_of(issuer));
+                Err(NoCaller::Refused(Reason::from(why), Some(detail)))
+            }
+            // Whoever has the lease begins the job, however long the request has waited.
+            Judged::Fetch(_, fetch) => {
+                let wants = fetch.brings();
+                Err(NoCaller::Waits(wait(Some(Job::Keys(fetch)), wants)))
+            }
+            Judged::Wait(_, wants) if patience == Patience::Left => {
+                Err(NoCaller::Waits(wait(None, wants)))
+            }
+            Judged::Wait(..) | Judged::Unavailable(_) => {
+                Err(NoCaller::Unavailable(Reason::KeysUnavailable))
+            }
+        }
+    }
+
     /// Whose one of Bitbucket's tokens is.
     pub(super) fn owner(
         self: &Rc<Self>,
@@ -129,7 +214,8 @@ impl Gate {
         let workspace = || self.config.callers.as_ref()?.workspace.as_ref();
         let question = match kind {
             TokenKind::Access => {
-                let workspace = workspace().ok_or(NoCaller::Refused(Reason::CredentialRefused))?;
+                let workspace =
+                    workspace().ok_or(NoCaller::Refused(Reason::CredentialRefused, None))?;
                 Question::Reach(workspace.as_str().to_owned())
             }
             TokenKind::Api | TokenKind::OAuth => Question::Account,
@@ -164,8 +250,10 @@ impl Gate {
                 Asked::Answered => self.rights.forget(&question, &name),
                 Asked::Job(job) => return Err(wait(Some(job))),
                 Asked::Leased => return Err(wait(None)),
-                Asked::LacksScope => return Err(NoCaller::Refused(Reason::CredentialLacksScope)),
-                Asked::Token => return Err(NoCaller::Refused(Reason::CredentialRefused)),
+                Asked::LacksScope => {
+                    return Err(NoCaller::Refused(Reason::CredentialLacksScope, None));
+                }
+                Asked::Token => return Err(NoCaller::Refused(Reason::CredentialRefused, None)),
                 // What was known holds for `grace`.
                 Asked::Refused(reason) => {
                     return match known {
@@ -188,7 +276,7 @@ impl Gate {
         name: String,
         credential: Credential,
     ) -> Result<Caller, NoCaller> {
-        let refused = || NoCaller::Refused(Reason::CredentialRefused);
+        let refused = || NoCaller::Refused(Reason::CredentialRefused, None);
         let row = known.answer.rows().first().ok_or_else(refused)?;
         let is = |kind: &Principal| row.value == kind.as_str();
         let principal = [Principal::Person, Principal::Bot].into_iter().find(is);
@@ -202,14 +290,12 @@ impl Gate {
             principal: principal.unwrap_or(Principal::Bot),
             identity,
             name,
-            credential: Some(credential),
-            issuer: None,
-            step: None,
+            proof: Proof::Credential(credential),
             ends_at: known.asked_at.plus(self.rights.terms().grace),
         })
     }
 
-    fn wait_for(&self, need: &Need, name: &str, job: Option<crate::gate::Job>) -> Wait {
+    fn wait_for(&self, need: &Need, name: &str, job: Option<Job>) -> Wait {
         Wait {
             job,
             wants: need.question.key(name),
@@ -233,4 +319,20 @@ fn is_accepted(known: &Known) -> bool {
 
 fn is_settled(known: &Known, host: &Host<'_>) -> bool {
     known.is_settled && (is_accepted(known) || host.now < known.asked_at.plus(REFUSED))
+}
+
+impl From<InvalidToken> for Reason {
+    fn from(why: InvalidToken) -> Self {
+        match why {
+            InvalidToken::Expired => Self::TokenExpired,
+            InvalidToken::WrongAudience => Self::WrongAudience,
+            InvalidToken::Algorithm
+            | InvalidToken::BadSignature
+            | InvalidToken::Claim
+            | InvalidToken::Malformed
+            | InvalidToken::NotYetValid
+            | InvalidToken::UnknownKey
+            | InvalidToken::WrongIssuer => Self::InvalidToken,
+        }
+    }
 }

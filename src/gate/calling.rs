@@ -37,9 +37,9 @@ impl Gate {
         let caller = match self.caller(presented, patience, host)? {
             Ok(caller) => caller,
             Err(NoCaller::Waits(wait)) => return Some(Protected::Waits(wait)),
-            Err(NoCaller::Refused(reason)) => {
-                let step = Refusal::new(reason).into_step(request, named);
-                return Some(Protected::Decided(step));
+            Err(NoCaller::Refused(reason, detail)) => {
+                let refusal = Refusal::new(reason).with_some_detail(detail);
+                return Some(Protected::Decided(refusal.into_step(request, named)));
             }
             Err(NoCaller::Unavailable(reason)) => {
                 let step = Refusal::new(reason).into_step(request, named);
@@ -86,12 +86,12 @@ impl Gate {
     ) -> Option<Result<Rc<Caller>, NoCaller>> {
         match presented {
             Presented::Nothing | Presented::Others(_) => None,
-            Presented::Bad(reason) => Some(Err(NoCaller::Refused(reason))),
+            Presented::Bad(reason) => Some(Err(NoCaller::Refused(reason, None))),
             Presented::Token(_, kind, credential) => {
                 let owner = self.owner(kind, credential, patience, host);
                 Some(owner.map(Rc::new))
             }
-            Presented::Jwt(_, _) => Some(Err(NoCaller::Refused(Reason::InvalidToken))),
+            Presented::Jwt(_, judged) => Some(self.bearer_of(judged, patience).map(Rc::new)),
         }
     }
 
@@ -142,7 +142,7 @@ fn passed_on(rule: &Rule, caller: &Caller) -> Result<Option<HeaderValue>, Reason
         Inject::Bearer => Credential::authorization,
         Inject::Git => Credential::git_authorization,
     };
-    let value = caller.credential.as_ref().and_then(form);
+    let value = caller.credential().and_then(form);
     value.map(Some).ok_or(Reason::NoToken)
 }
 

@@ -164,7 +164,8 @@ impl Facts for ActorFacts<'_, '_> {
     }
 
     fn issuer(&self) -> Option<(&str, Option<&str>)> {
-        self.actor.issuer()
+        let (issuer, subject) = self.actor.issuer()?;
+        Some((issuer, Some(subject)))
     }
 
     fn step(&self) -> Option<&PipelineStep> {

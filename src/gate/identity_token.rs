@@ -1,5 +1,7 @@
 //! Identity tokens for upstreams, and `/_bitgate/keys`, which verifies them.
 
+use std::borrow::Cow;
+
 use crate::gate::actor::Actor;
 use crate::gate::refusal::Refusal;
 use crate::gate::{Event, EventKind, Forward, Gate, Reason, Step};
@@ -37,12 +39,16 @@ impl Gate {
         let Some(wanted) = &rule.identity_token else {
             return Ok(None);
         };
+        let key = match actor {
+            Actor::Session(..) => Cow::Borrowed(""),
+            Actor::Caller(caller) => caller.key(),
+        };
         let (subject, ends_at) = match actor {
             Actor::Session(signed_in, _) => {
                 let ends_at = self.sessions.ends_at_after_use(signed_in, host.now);
                 (Subject::of(&signed_in.session), ends_at)
             }
-            Actor::Caller(caller) => (caller.subject(), caller.ends_at),
+            Actor::Caller(caller) => (caller.subject(&key), caller.ends_at),
         };
         let token = self.identity_tokens.borrow_mut().token(
             self.sessions.ring(),

@@ -10,7 +10,9 @@ use zeroize::Zeroizing;
 use crate::bitbucket::Credential;
 use crate::config::Callers;
 use crate::gate::{Gate, Reason};
+use crate::host::Host;
 use crate::http::Headers;
+use crate::issuers::Judged;
 use crate::oauth::AccessToken;
 
 /// The most bytes of a credential; Envoy takes 60 KB of headers in all.
@@ -22,12 +24,12 @@ const API_TOKEN: &str = "ATAT";
 const APP_PASSWORD: &str = "ATBB";
 
 /// What a request shows.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Presented {
     /// Meant for us, and no good.
     Bad(Reason),
-    /// A JWT of one of the issuers.
-    Jwt(Scheme, AccessToken),
+    /// A JWT that names one of the issuers, and what it is worth.
+    Jwt(Scheme, Judged),
     /// Nothing.
     Nothing,
     /// Something that is not meant for us.
@@ -58,22 +60,11 @@ pub(super) enum TokenKind {
     OAuth,
 }
 
-impl TokenKind {
-    /// The word for logs and metrics.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Access => "access_token",
-            Self::Api => "api_token",
-            Self::OAuth => "oauth_token",
-        }
-    }
-}
-
 impl Gate {
     /// What the request shows.
-    pub(super) fn presented(&self, headers: &Headers) -> Presented {
+    pub(super) fn presented(&self, headers: &Headers, host: &mut Host<'_>) -> Presented {
         let callers = self.config.callers.as_ref();
-        if callers.is_none() {
+        if callers.is_none() && self.issuers.is_empty() {
             return Presented::Nothing;
         }
         let mut values = headers.all("authorization");
@@ -87,20 +78,21 @@ impl Gate {
         let text = std::str::from_utf8(value).unwrap_or_default().trim();
         let (scheme, rest) = text.split_once(' ').unwrap_or((text, ""));
         if scheme.eq_ignore_ascii_case("bearer") {
-            self.bearer(rest.trim_start(), callers)
+            self.bearer(rest.trim_start(), callers, host)
         } else if scheme.eq_ignore_ascii_case("basic") {
-            self.basic(rest.trim_start(), callers)
+            self.basic(rest.trim_start(), callers, host)
         } else {
             Presented::Others(Scheme::Other)
         }
     }
 
-    fn bearer(&self, token: &str, callers: Option<&Callers>) -> Presented {
+    fn bearer(&self, token: &str, callers: Option<&Callers>, host: &mut Host<'_>) -> Presented {
         if !is_token(token) {
             return Presented::Bad(Reason::InvalidToken);
         }
-        if self.is_of_issuer(token) {
-            return Presented::Jwt(Scheme::Bearer, AccessToken::new(token));
+        match self.issuers.judge(token, host) {
+            Judged::NotOurs => {}
+            judged => return Presented::Jwt(Scheme::Bearer, judged),
         }
         // Bitbucket's API takes it together with an address only.
         if token.starts_with(API_TOKEN) && callers.is_some_and(|callers| callers.api_tokens) {
@@ -109,7 +101,7 @@ impl Gate {
         speaks_for_itself(Scheme::Bearer, token, callers)
     }
 
-    fn basic(&self, pair: &str, callers: Option<&Callers>) -> Presented {
+    fn basic(&self, pair: &str, callers: Option<&Callers>, host: &mut Host<'_>) -> Presented {
         let others = Presented::Others(Scheme::Basic);
         let Ok(decoded) = STANDARD.decode(pair) else {
             return others;
@@ -125,8 +117,10 @@ impl Gate {
         if !is_token(password) {
             return others;
         }
-        if self.is_of_issuer(password) {
-            return Presented::Jwt(Scheme::Basic, AccessToken::new(password));
+        // A step of a pipeline brings its token so, since git knows no other way.
+        match self.issuers.judge(password, host) {
+            Judged::NotOurs => {}
+            judged => return Presented::Jwt(Scheme::Basic, judged),
         }
         if password.starts_with(API_TOKEN) && callers.is_some_and(|callers| callers.api_tokens) {
             return match is_address(user) && has_length(password) {
@@ -185,10 +179,4 @@ fn has_length(token: &str) -> bool {
 /// An e-mail address, as far as it matters: it goes into a header and into a key.
 fn is_address(user: &str) -> bool {
     user.len() <= 254 && user.contains('@') && user.bytes().all(|b| b.is_ascii_graphic())
-}
-
-impl Gate {
-    fn is_of_issuer(&self, _token: &str) -> bool {
-        false
-    }
 }

@@ -54,8 +54,8 @@ impl Gate {
             rule,
             patience,
         };
-        let presented = self.presented(&request.headers);
-        let shows_bearer = presented == Presented::Others(Scheme::Bearer);
+        let presented = self.presented(&request.headers, host);
+        let shows_bearer = matches!(presented, Presented::Others(Scheme::Bearer));
         if let Some(protected) = self.on_caller(presented, subject, host) {
             return protected;
         }

@@ -125,6 +125,9 @@ reasons! {
     /// No token, or one that cannot be verified.
     InvalidToken: "invalid_token", 401, Info, "This token is not accepted",
         "It is malformed, was not issued for this site, or its signature does not hold.";
+    /// The keys of a token's issuer could not be had.
+    KeysUnavailable: "keys_unavailable", 503, Warn, "Your token cannot be checked right now",
+        "The keys of whoever issued it cannot be fetched. Please try again in a minute.";
     /// The callback came after ten minutes.
     LoginExpired: "login_expired", 400, Info, "This sign-in took too long",
         "Please start again.";
@@ -192,6 +195,9 @@ reasons! {
     StateMismatch: "state_mismatch", 400, Warn, "This sign-in was not started here",
         "It was started in another browser, is already complete, or cookies are blocked. \
          Please go to the page that you wanted and start again.";
+    /// The time of the token is over.
+    TokenExpired: "token_expired", 401, Info, "This token has expired",
+        "Please get a new one.";
     /// The tokens do not fit the cookies of a grant.
     TokensTooLarge: "tokens_too_large", 502, Warn, "Bitbucket's tokens are too large",
         "The people who run this site need to know: signing in again will not help.";
@@ -201,6 +207,9 @@ reasons! {
     /// No configuration was accepted.
     Unconfigured: "unconfigured", 503, Warn, "This site is not ready",
         "Please try again in a minute.";
+    /// The token is meant for somebody else.
+    WrongAudience: "wrong_audience", 401, Info, "This token is for somebody else",
+        "Its audience is none of those that this site accepts.";
     /// A request for another host than the one of the site.
     WrongHost: "wrong_host", 421, Info, "This is not the address of this site",
         "Please use the site's own address.";
@@ -232,6 +241,8 @@ impl Reason {
                 | Self::AppPasswordRemoved
                 | Self::CredentialRefused
                 | Self::InvalidToken
+                | Self::TokenExpired
+                | Self::WrongAudience
         )
     }
 

@@ -83,6 +83,10 @@ impl Refusal {
         }
     }
 
+    pub(super) fn with_some_detail(self, detail: Option<String>) -> Self {
+        Self { detail, ..self }
+    }
+
     pub(super) fn with_hint(self, hint: String) -> Self {
         Self {
             hint: Some(hint),

@@ -44,7 +44,7 @@ impl Gate {
             Allow::Nobody => return event(Some(Reason::Forbidden), None),
             Allow::SignedIn | Allow::When(_) => {}
         }
-        let presented = self.presented(&request.headers);
+        let presented = self.presented(&request.headers, host);
         match self.caller(presented, patience, host) {
             None => {}
             Some(Ok(caller)) => {
@@ -56,7 +56,7 @@ impl Gate {
                 };
             }
             Some(Err(NoCaller::Waits(wait))) => return Trial::Waits(wait),
-            Some(Err(NoCaller::Refused(reason) | NoCaller::Unavailable(reason))) => {
+            Some(Err(NoCaller::Refused(reason, _) | NoCaller::Unavailable(reason))) => {
                 return event(Some(reason), None);
             }
         }

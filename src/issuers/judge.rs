@@ -75,6 +75,13 @@ impl Issuers {
         }
     }
 
+    /// The `iss` of an issuer, by its number.
+    #[must_use]
+    pub fn name_of(&self, index: usize) -> Rc<str> {
+        let entry = self.entries.get(index);
+        entry.map_or_else(|| Rc::from(""), |entry| Rc::clone(&entry.issuer.issuer))
+    }
+
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -92,7 +99,7 @@ impl Issuers {
             return Judged::Verified(verified);
         }
         let issuers = unverified_issuers(token);
-        let is_named = |entry: &Entry| issuers.contains(&entry.issuer.issuer);
+        let is_named = |entry: &Entry| issuers.iter().any(|named| **named == *entry.issuer.issuer);
         let Some(index) = self.entries.iter().position(is_named) else {
             return Judged::NotOurs;
         };
@@ -252,8 +259,11 @@ impl Entry {
         let claims = Claims::read(jws.payload(), &expected, now)?;
         let step = match &issuer.kind {
             Kind::Other => None,
-            Kind::Pipelines { workspace_uuid, .. } => {
-                let step = read_step(&claims)?;
+            Kind::Pipelines {
+                workspace,
+                workspace_uuid,
+            } => {
+                let step = read_step(&claims, workspace)?;
                 if step.workspace != *workspace_uuid {
                     return Err(InvalidToken::Claim);
                 }

@@ -20,9 +20,9 @@ pub use judge::{Issuers, Judged};
 
 use std::rc::Rc;
 
-use crate::bitbucket::Step;
 use crate::host::SignatureAlgorithm;
 use crate::http::Call;
+use crate::identity::PipelineStep;
 use crate::jose::{KeySet, RequiredClaim};
 use crate::time::UnixTime;
 
@@ -30,7 +30,7 @@ use crate::time::UnixTime;
 #[derive(Clone, Debug)]
 pub struct Issuer {
     /// Exactly their `iss`.
-    pub issuer: String,
+    pub issuer: Rc<str>,
     /// What their tokens are about.
     pub kind: Kind,
     /// Where their keys are.
@@ -78,7 +78,7 @@ pub struct VerifiedToken {
     /// `exp`.
     pub expires_at: UnixTime,
     /// The step, if the issuer is of [`Kind::Pipelines`].
-    pub step: Option<Step>,
+    pub step: Option<PipelineStep>,
 }
 
 impl Issuer {

@@ -1,0 +1,102 @@
+//! What rules about machines need elsewhere in the configuration.
+
+use crate::config::Access;
+use crate::config::reader::{Reader, quoted};
+use crate::identity::Principal;
+use crate::issuers::{Issuer, Kind};
+use crate::policy::{Allow, Condition, Inject, Name, Part, Pipeline, Rule};
+
+/// Methods that change nothing.
+const READS: [&str; 3] = ["GET", "HEAD", "OPTIONS"];
+
+impl Reader<'_> {
+    /// That each issuer and workspace is known that a rule names, and that nobody is promised a token
+    /// that there is not.
+    pub(super) fn known_machines(&self, issuers: &[Issuer], access: &Access, rules: &[Rule]) {
+        for (index, rule) in rules.iter().enumerate() {
+            let Allow::When(condition) = &rule.allow else {
+                continue;
+            };
+            let path = format!("rules[{index}].allow");
+            for part in condition.parts() {
+                match part {
+                    Condition::Issuer { issuer, .. } => {
+                        if !issuers.iter().any(|known| *known.issuer == **issuer) {
+                            self.wrong(&path, "expected one of the issuers", &quoted(issuer));
+                        }
+                    }
+                    Condition::Pipeline(pipeline) => {
+                        self.known_pipeline(&path, pipeline, issuers, access);
+                        self.guarded(index, rule, pipeline);
+                    }
+                    _ => {}
+                }
+            }
+            if matches!(rule.inject, Inject::Bearer | Inject::Git) && has_no_token(condition) {
+                let path = format!("rules[{index}].inject");
+                let expected = "expected a bot, since Bitbucket takes no token of a pipeline or of \
+                                another issuer";
+                self.wrong(&path, expected, "the caller's own credential");
+            }
+        }
+    }
+
+    fn known_pipeline(&self, path: &str, pipeline: &Pipeline, issuers: &[Issuer], access: &Access) {
+        let mut workspaces = issuers.iter().filter_map(|issuer| match &issuer.kind {
+            Kind::Other => None,
+            Kind::Pipelines {
+                workspace,
+                workspace_uuid,
+            } => Some((workspace, workspace_uuid)),
+        });
+        let is_known = match &pipeline.workspace {
+            Some(Part::Literal(Name::Slug(slug))) => workspaces.any(|(known, _)| known == slug),
+            Some(Part::Literal(Name::Uuid(uuid))) => workspaces.any(|(_, known)| known == uuid),
+            Some(Part::Capture(_)) | None => workspaces.next().is_some(),
+        };
+        if !is_known {
+            let expected = "expected a workspace of bitbucket_pipelines in the section issuers";
+            self.wrong(path, expected, "another, or none");
+        }
+        let is_named = match &pipeline.repository {
+            None | Some(Part::Literal(Name::Uuid(_))) => true,
+            Some(Part::Capture(_)) => false,
+            Some(Part::Literal(Name::Slug(slug))) => access
+                .repositories
+                .iter()
+                .any(|(known, _)| known.split_once('/').is_some_and(|(_, it)| it == slug)),
+        };
+        // A token has the UUID only.
+        if !is_named && access.bot.is_none() {
+            let expected = "expected the repository's UUID, or rights.bot to ask what it is called";
+            self.wrong(path, expected, "a name");
+        }
+    }
+
+    /// A branch is chosen by whoever may push.
+    fn guarded(&self, index: usize, rule: &Rule, pipeline: &Pipeline) {
+        let writes = |methods: &Vec<String>| methods.iter().any(|it| !READS.contains(&it.as_str()));
+        let may_write = rule.methods.as_ref().is_none_or(writes);
+        if matches!(rule.inject, Inject::Bot(..))
+            && may_write
+            && !pipeline.branches.is_empty()
+            && pipeline.deployment_environments.is_empty()
+        {
+            let message = "only the branch guards a write with the bot's credential, and whoever may \
+                           push chooses it: name a deployment_environment, or the methods that read";
+            self.warn(&format!("rules[{index}].allow"), message);
+        }
+    }
+}
+
+/// Whether nobody whom it lets through has a token that Bitbucket takes.
+fn has_no_token(condition: &Condition) -> bool {
+    match condition {
+        Condition::Issuer { .. }
+        | Condition::Pipeline(_)
+        | Condition::Principal(Principal::Pipeline) => true,
+        Condition::AllOf(parts) => parts.iter().any(has_no_token),
+        Condition::AnyOf(parts) => parts.iter().all(has_no_token),
+        _ => false,
+    }
+}
