@@ -5,6 +5,7 @@ use crate::gate::Gate;
 use crate::gate::caller::Caller;
 use crate::gate::facts::TokenScopes;
 use crate::identity::{Identity, PipelineStep, Principal};
+use crate::oauth::AccessToken;
 use crate::session::SignedIn;
 
 /// Somebody about whom a rule can decide.
@@ -24,6 +25,17 @@ pub(super) struct Asking {
     pub(super) credential: Credential,
     /// A word for the credential that does not tell it: that one is refused says nothing of others.
     pub(super) word: String,
+}
+
+impl Asking {
+    /// A bot asks, whose token takes the place of the credential.
+    pub(super) fn by_bot() -> Self {
+        Self {
+            payer: Payer::Site,
+            credential: AccessToken::new("").into(),
+            word: String::new(),
+        }
+    }
 }
 
 /// Whose calls count.

@@ -12,7 +12,6 @@ use crate::gate::{Event, EventKind, Gate, Reason};
 use crate::host::Host;
 use crate::http::{Call, Reply};
 use crate::identity::Identity;
-use crate::oauth::AccessToken;
 use crate::rights::{
     Asker, Asking, Budget, Collected, Failure, Lease, Priority, Question, Refused, Spent,
 };
@@ -61,7 +60,11 @@ impl Gate {
         actor: Actor<'_>,
         host: &mut Host<'_>,
     ) -> Asked {
-        match actor.asking(self) {
+        let asking = match self.asker(&need.question) {
+            Some(_) => Some(actor::Asking::by_bot()),
+            None => actor.asking(self),
+        };
+        match asking {
             Some(asking) => self.ask_as(need, priority, actor.about(), asking, host),
             None => Asked::Refused(Reason::RightsUnavailable),
         }
@@ -181,13 +184,7 @@ impl Gate {
             overdue_percent: self.rights.terms().overdue_percent(asked_at, host.now),
         });
         let need = Need { question, asked_at };
-        // A bot asks, whatever the credential.
-        let asking = actor::Asking {
-            payer: Payer::Site,
-            credential: AccessToken::new("").into(),
-            word: String::new(),
-        };
-        match self.ask_as(&need, priority, "", asking, host) {
+        match self.ask_as(&need, priority, "", actor::Asking::by_bot(), host) {
             Asked::Job(job) => Some(job),
             Asked::Refused(_) => {
                 // Or each request would look into shared data, whether it is still so.

@@ -5,6 +5,7 @@ use bitgate_simulator::bitbucket::{Fault, FaultResponse, Role};
 use serde_json::{Value, json};
 
 use crate::support::browser::{body, header};
+use crate::support::control::control;
 use crate::support::setup::Setup;
 use crate::support::world::World;
 use crate::support::{Request, Response};
@@ -54,17 +55,6 @@ fn setup() -> Setup {
         config,
         ..Setup::with_clock()
     }
-}
-
-/// Asks the simulator for something.
-fn control(world: &World, path: &str, document: &Value) -> Value {
-    let request = http::Request::post(format!("/_simulator/{path}"));
-    let request = request.body(document.to_string().into_bytes()).unwrap();
-    let now = world.around.clock.now();
-    let response = world.bitbucket().handle(now, &request);
-    let answer: Value = serde_json::from_slice(response.body()).unwrap();
-    assert_eq!(response.status(), 200, "{answer}");
-    answer
 }
 
 fn token(world: &World, path: &str, document: &Value) -> String {

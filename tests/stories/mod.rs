@@ -26,6 +26,7 @@ mod identity_token;
 mod login;
 mod lookup;
 mod outage;
+mod pipelines;
 mod renewal;
 mod request;
 mod revocation;

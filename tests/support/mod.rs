@@ -17,6 +17,7 @@
 )]
 
 pub mod browser;
+pub mod control;
 pub mod envoy;
 pub mod envoy_edge;
 pub mod example;
