@@ -206,3 +206,191 @@ impl fmt::Debug for Claims {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::jose::Signer;
+
+    const NOW: u64 = 1_800_000_000;
+
+    fn read(payload: &str) -> Result<Claims, InvalidToken> {
+        let audiences = ["us".to_owned(), "also us".to_owned()];
+        let required = [RequiredClaim {
+            name: "team".to_owned(),
+            values: vec!["red".to_owned(), "blue".to_owned()],
+        }];
+        let expected = Expected {
+            issuer: "https://idp.test",
+            audiences: &audiences,
+            required: &required,
+        };
+        Claims::read(payload.as_bytes(), &expected, UnixTime(NOW))
+    }
+
+    fn good() -> Value {
+        json!({
+            "iss": "https://idp.test", "aud": "us", "sub": "ci", "team": "red",
+            "iat": NOW - 10, "exp": NOW + 300,
+        })
+    }
+
+    /// The verdict after `name` got another value, or none.
+    fn with(name: &str, value: Option<Value>) -> Option<InvalidToken> {
+        let mut claims = good();
+        let members = claims.as_object_mut().unwrap();
+        match value {
+            Some(value) => members.insert(name.to_owned(), value),
+            None => members.remove(name),
+        };
+        read(&claims.to_string()).err()
+    }
+
+    #[test]
+    fn a_good_token_says_who() {
+        let claims = read(&good().to_string()).unwrap();
+        assert_eq!(claims.subject, "ci");
+        assert_eq!(claims.issued_at, Some(UnixTime(NOW - 10)));
+        assert_eq!(claims.expires_at, UnixTime(NOW + 300));
+        assert_eq!(claims.text("team"), Ok(Some("red")));
+        assert_eq!(claims.text("none"), Ok(None));
+        assert_eq!(claims.text("exp"), Err(InvalidToken::Malformed));
+        assert!(!format!("{claims:?}").contains("red"));
+    }
+
+    #[test]
+    fn each_claim_has_its_edges() {
+        use InvalidToken::{Claim, Expired, Malformed, NotYetValid, WrongAudience, WrongIssuer};
+        let long = "a".repeat(256);
+        let table = [
+            ("iss", json!("https://idp.test/"), Some(WrongIssuer)),
+            ("iss", json!("https://IDP.test"), Some(WrongIssuer)),
+            ("iss", json!("https://idp.test:443"), Some(WrongIssuer)),
+            ("iss", json!(["https://idp.test"]), Some(WrongIssuer)),
+            ("aud", json!("us "), Some(WrongAudience)),
+            ("aud", json!("Us"), Some(WrongAudience)),
+            ("aud", json!([]), Some(WrongAudience)),
+            ("aud", json!(["them", "also us"]), None),
+            ("aud", json!(["them", 7]), Some(Malformed)),
+            ("aud", json!({"us": 1}), Some(Malformed)),
+            ("aud", json!(null), Some(Malformed)),
+            ("exp", json!(NOW - 61), Some(Expired)),
+            ("exp", json!(NOW - 60), Some(Expired)),
+            ("exp", json!(NOW - 9), None),
+            ("exp", json!(NOW + 1), None),
+            ("exp", json!(1_800_000_001.9), None),
+            ("exp", json!(0), Some(Expired)),
+            ("exp", json!(-1), Some(Malformed)),
+            ("exp", json!(1e300), Some(Malformed)),
+            ("exp", json!("1800000300"), Some(Malformed)),
+            ("exp", json!(null), Some(Malformed)),
+            ("exp", json!(true), Some(Malformed)),
+            ("exp", json!(u64::MAX), Some(Claim)),
+            // A day from when it was made, and no more.
+            ("exp", json!(NOW - 10 + 86_400), None),
+            ("exp", json!(NOW - 10 + 86_401), Some(Claim)),
+            ("nbf", json!(NOW + 60), None),
+            ("nbf", json!(NOW + 61), Some(NotYetValid)),
+            ("nbf", json!("soon"), Some(Malformed)),
+            ("nbf", json!(-5), Some(Malformed)),
+            ("iat", json!(NOW + 60), None),
+            ("iat", json!(NOW + 61), Some(NotYetValid)),
+            ("iat", json!([]), Some(Malformed)),
+            ("iat", json!(0), Some(Claim)),
+            ("sub", json!(""), Some(Claim)),
+            ("sub", json!(["ci"]), Some(Claim)),
+            ("sub", json!("c\u{1}i"), Some(Claim)),
+            ("sub", json!("c\u{e9}"), Some(Claim)),
+            ("sub", json!(long), Some(Claim)),
+            ("sub", json!("CN=ci, O=us"), None),
+            ("team", json!("blue"), None),
+            ("team", json!("Red"), Some(Claim)),
+            ("team", json!(["red"]), Some(Claim)),
+        ];
+        for (name, value, verdict) in table {
+            assert_eq!(with(name, Some(value.clone())), verdict, "{name}: {value}");
+        }
+        for (name, verdict) in [
+            ("iss", Some(WrongIssuer)),
+            ("aud", Some(WrongAudience)),
+            ("exp", Some(Claim)),
+            ("iat", None),
+            ("sub", Some(Claim)),
+            ("team", Some(Claim)),
+        ] {
+            assert_eq!(with(name, None), verdict, "without {name}");
+        }
+    }
+
+    /// An end that is within what clocks differ by, and before the beginning.
+    #[test]
+    fn a_token_that_ends_before_it_begins_is_refused() {
+        let mut claims = good();
+        claims["iat"] = json!(NOW + 20);
+        claims["exp"] = json!(NOW + 20);
+        assert_eq!(read(&claims.to_string()), Err(InvalidToken::Claim));
+    }
+
+    #[test]
+    fn a_payload_is_one_object_without_repeated_members() {
+        let good = good().to_string();
+        let inner = &good[1..good.len() - 1];
+        for payload in [
+            String::new(),
+            "[]".to_owned(),
+            "null".to_owned(),
+            "\"{}\"".to_owned(),
+            format!("{{{inner}}}x"),
+            format!("{{{inner}}}{{}}"),
+            format!("{{{inner},}}"),
+            format!("{{{inner},\"sub\":\"ci\"}}"),
+            format!("{{{inner},\"\\u0073ub\":\"ci\"}}"),
+            format!("{{{inner},\"x\":{{\"a\":1,\"a\":2}}}}"),
+            format!("{{{inner},\"x\":NaN}}"),
+            format!("{{{inner}/**/}}"),
+            "[".repeat(5_000),
+        ] {
+            assert_eq!(
+                read(&payload),
+                Err(InvalidToken::Malformed),
+                "{payload:.200}"
+            );
+        }
+    }
+
+    /// What is strange about a token must not make it somebody else's.
+    #[test]
+    fn the_issuer_is_seen_through_odd_spellings() {
+        let signer = Signer::new("k", 1);
+        let token = signer.sign("{}", r#"{"iss":"a","\u0069ss":"b","iss":7}"#);
+        assert_eq!(unverified_issuers(&token), ["a", "b"]);
+        let (input, signature) = token.rsplit_once('.').unwrap();
+        for odd in [
+            input.to_owned(),
+            format!("{input}."),
+            format!("{input}==.{signature}"),
+            format!("{token}.{signature}"),
+            input.replace("eyJpc3", ".eyJpc3").replacen("..", ".", 1),
+        ] {
+            assert_eq!(unverified_issuers(&odd), ["a", "b"], "{odd}");
+        }
+        for other in [
+            "",
+            ".",
+            "opaque",
+            "a.b.c",
+            "e30.e30.e30",
+            "e30.W10.e30",
+            "x.e30",
+        ] {
+            assert!(unverified_issuers(other).is_empty(), "{other}");
+        }
+        let large = signer.sign(
+            "{}",
+            &format!(r#"{{"iss":"a","x":"{}"}}"#, "x".repeat(20_000)),
+        );
+        assert!(unverified_issuers(&large).is_empty());
+    }
+}

@@ -111,3 +111,135 @@ fn is_type(kind: &str) -> bool {
     let kind = kind.strip_prefix("application/").unwrap_or(&kind);
     matches!(kind, "jwt" | "at+jwt")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jose::Signer;
+
+    fn parse(token: &str) -> Result<(), InvalidToken> {
+        Jws::parse(token).map(|_| ())
+    }
+
+    fn with_header(header: &str) -> Result<(), InvalidToken> {
+        parse(&Signer::new("k", 1).sign(header, "{}"))
+    }
+
+    #[test]
+    fn headers() {
+        let good = [
+            r#"{"alg":"ES256"}"#,
+            r#" { "alg" : "RS512" , "kid" : "a b" } "#,
+            r#"{"alg":"RS256","typ":"jwt","x5t":"abc"}"#,
+            r#"{"alg":"RS256","typ":"application/AT+JWT"}"#,
+            r#"{"alg":"ES384","typ":"at+jwt"}"#,
+            // Keys of its own are not looked at.
+            r#"{"alg":"ES256","jwk":{"kty":"oct"},"jku":"http://a.test","x5c":[],"x5u":7}"#,
+        ];
+        for header in good {
+            assert_eq!(with_header(header), Ok(()), "{header}");
+        }
+        let algorithms = [
+            "none",
+            "None",
+            "NONE",
+            "HS256",
+            "hs256",
+            "es256",
+            "RS1",
+            "PS256",
+            "EdDSA",
+            "ES512",
+            "",
+            "ES256 ",
+            "RSA-OAEP",
+            "A256GCMKW",
+            "dir",
+        ];
+        for name in algorithms {
+            let header = format!(r#"{{"alg":"{name}"}}"#);
+            assert_eq!(with_header(&header), Err(InvalidToken::Algorithm), "{name}");
+        }
+        let malformed = [
+            "",
+            "7",
+            "null",
+            "[]",
+            "{}",
+            "\"ES256\"",
+            r#"{"alg":["ES256"]}"#,
+            r#"{"alg":null}"#,
+            r#"{"ALG":"ES256"}"#,
+            r#"{"alg":"ES256","alg":"ES256"}"#,
+            r#"{"alg":"none","\u0061lg":"ES256"}"#,
+            r#"{"alg":"ES256"} x"#,
+            r#"{"alg":"ES256","kid":7}"#,
+            r#"{"alg":"ES256","kid":""}"#,
+            r#"{"alg":"ES256","kid":null}"#,
+            r#"{"alg":"ES256","crit":[]}"#,
+            r#"{"alg":"ES256","crit":["exp"]}"#,
+            r#"{"alg":"ES256","crit":["b64"],"b64":false}"#,
+            r#"{"alg":"ES256","b64":true}"#,
+            r#"{"alg":"ES256","cty":"JWT"}"#,
+            r#"{"alg":"ES256","enc":"A128GCM"}"#,
+            r#"{"alg":"ES256","zip":"DEF"}"#,
+            r#"{"alg":"ES256","typ":7}"#,
+            r#"{"alg":"ES256","typ":""}"#,
+            r#"{"alg":"ES256","typ":"JOSE"}"#,
+            r#"{"alg":"ES256","typ":"logout+jwt"}"#,
+            r#"{"alg":"ES256","typ":"bitgate-identity+jwt"}"#,
+            r#"{"alg":"ES256","typ":"dpop+jwt"}"#,
+        ];
+        for header in malformed {
+            assert_eq!(
+                with_header(header),
+                Err(InvalidToken::Malformed),
+                "{header}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_form() {
+        let good = Signer::new("k", 1).sign(r#"{"alg":"ES256"}"#, "{}");
+        assert_eq!(parse(&good), Ok(()));
+        let (input, signature) = good.rsplit_once('.').unwrap();
+        let (header, payload) = input.split_once('.').unwrap();
+        let bad = [
+            String::new(),
+            ".".to_owned(),
+            "..".to_owned(),
+            ".".repeat(10_000),
+            input.to_owned(),
+            format!("{input}."),
+            format!(".{payload}.{signature}"),
+            format!("{header}..{signature}"),
+            format!("{good}."),
+            format!("{good}.{signature}"),
+            format!("{good}.{header}.{payload}"),
+            format!("{good}="),
+            format!("{header}.{payload}=.{signature}"),
+            format!(" {good}"),
+            format!("{good} "),
+            format!("{header}.{payload}\n.{signature}"),
+            good.replace('.', "%2E"),
+            format!("{header}.{payload}.{}+/", &signature[2..]),
+            // Bits behind the last byte.
+            format!("{header}.e31.{signature}"),
+            format!("{header}.e30\0.{signature}"),
+            format!("{header}.\u{e9}.{signature}"),
+            format!("{input}.{}", "A".repeat(MAX_TOKEN_BYTES)),
+            Signer::new("k", 1).sign(
+                &format!(
+                    r#"{{"alg":"ES256","x":"{}"}}"#,
+                    "a".repeat(MAX_HEADER_BYTES)
+                ),
+                "{}",
+            ),
+            r#"{"payload":"e30","protected":"e30","signature":"e30"}"#.to_owned(),
+        ];
+        for token in bad {
+            assert_eq!(parse(&token), Err(InvalidToken::Malformed), "{token:.200}");
+        }
+    }
+}

@@ -286,3 +286,179 @@ impl fmt::Display for InvalidKeySet {
 }
 
 impl std::error::Error for InvalidKeySet {}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::host::NativeSignatures;
+    use crate::jose::Signer;
+
+    const ES256: SignatureAlgorithm = SignatureAlgorithm::EcdsaP256Sha256;
+
+    fn parse(keys: &[Value]) -> Result<KeySet, InvalidKeySet> {
+        KeySet::parse(json!({"keys": keys}).to_string().as_bytes())
+    }
+
+    fn verify(keys: &[Value], token: &str) -> Result<(), Unverified> {
+        let jws = Jws::parse(token).unwrap();
+        let accepted = [ES256, SignatureAlgorithm::RsaSha256];
+        parse(keys)
+            .unwrap()
+            .verify(&jws, &accepted, &NativeSignatures)
+    }
+
+    fn with(mut key: Value, name: &str, value: Value) -> Value {
+        key[name] = value;
+        key
+    }
+
+    #[test]
+    fn the_key_that_a_token_names_verifies_it() {
+        let (a, b) = (Signer::new("a", 1), Signer::new("b", 2));
+        let keys = [a.jwk(), b.jwk()];
+        let claims = json!({});
+        assert_eq!(verify(&keys, &a.token(&claims)), Ok(()));
+        assert_eq!(verify(&keys, &b.token(&claims)), Ok(()));
+        let invalid = |why| Err(Unverified::Invalid(why));
+        // With the other key's name.
+        let crossed = b.sign(&a.header().to_string(), "{}");
+        assert_eq!(verify(&keys, &crossed), invalid(InvalidToken::BadSignature));
+        let unknown = Signer::new("c", 1).token(&claims);
+        assert_eq!(verify(&keys, &unknown), invalid(InvalidToken::UnknownKey));
+        // Without a name each of them is tried.
+        let unnamed = b.sign(r#"{"alg":"ES256"}"#, "{}");
+        assert_eq!(verify(&keys, &unnamed), Ok(()));
+        let stranger = Signer::new("", 3).sign(r#"{"alg":"ES256"}"#, "{}");
+        assert_eq!(
+            verify(&keys, &stranger),
+            invalid(InvalidToken::BadSignature)
+        );
+        // An algorithm that the issuer does not use, and one that no key is for.
+        let other = a.sign(r#"{"alg":"ES384","kid":"a"}"#, "{}");
+        assert_eq!(verify(&keys, &other), invalid(InvalidToken::Algorithm));
+        let other = a.sign(r#"{"alg":"RS256","kid":"a"}"#, "{}");
+        assert_eq!(verify(&keys, &other), invalid(InvalidToken::UnknownKey));
+        // A key without a name is not the one that is named.
+        let mut nameless = a.jwk();
+        nameless.as_object_mut().unwrap().remove("kid");
+        let verdict = verify(&[nameless], &a.token(&claims));
+        assert_eq!(verdict, invalid(InvalidToken::UnknownKey));
+    }
+
+    #[test]
+    fn keys_of_no_use_are_skipped() {
+        let good = Signer::new("a", 1).jwk();
+        let other = Signer::new("b", 2).jwk();
+        let read = |key: Value| parse(&[key, other.clone()]).unwrap().len() == 2;
+        assert!(read(good.clone()));
+        for (name, value) in [
+            ("use", json!("sig")),
+            ("key_ops", json!(["verify"])),
+            ("key_ops", json!(["sign", "verify"])),
+            ("alg", json!("ES256")),
+            ("x5c", json!(["no certificate"])),
+        ] {
+            assert!(
+                read(with(good.clone(), name, value.clone())),
+                "{name}: {value}"
+            );
+        }
+        for (name, value) in [
+            ("use", json!("enc")),
+            ("use", json!("SIG")),
+            ("use", json!(["sig"])),
+            ("key_ops", json!([])),
+            ("key_ops", json!("verify")),
+            ("key_ops", json!(["sign"])),
+            ("alg", json!("ES384")),
+            ("alg", json!("RS256")),
+            ("alg", json!("none")),
+            ("alg", json!(7)),
+            ("kid", json!(7)),
+            ("kty", json!("oct")),
+            ("kty", json!("ec")),
+            ("crv", json!("P-384")),
+            ("crv", json!("secp256k1")),
+            ("d", json!("AQ")),
+            ("x", json!("AQ")),
+            ("x", json!(format!("{}=", good["x"].as_str().unwrap()))),
+            ("y", json!(null)),
+        ] {
+            assert!(
+                !read(with(good.clone(), name, value.clone())),
+                "{name}: {value}"
+            );
+        }
+        assert!(!read(
+            json!({"kty": "oct", "k": "c2VjcmV0", "alg": "HS256"})
+        ));
+        assert!(!read(json!({"kty": "OKP", "crv": "Ed25519", "x": "AQ"})));
+        assert!(!read(json!(7)) && !read(json!({})));
+    }
+
+    #[test]
+    fn rsa_keys_have_a_usual_size() {
+        let other = Signer::new("b", 2).jwk();
+        let read = |bytes: &[u8], exponent: &str| {
+            let key = json!({"kty": "RSA", "n": URL_SAFE_NO_PAD.encode(bytes), "e": exponent});
+            parse(&[key, other.clone()]).unwrap().len() == 2
+        };
+        let modulus = |bytes: usize| [&[0xc5][..], &vec![0x35; bytes - 1]].concat();
+        assert!(read(&modulus(256), "AQAB") && read(&modulus(512), "AQAB"));
+        // Zeros before it are no part of it.
+        assert!(read(&[&[0], modulus(256).as_slice()].concat(), "AQAB"));
+        assert!(!read(&modulus(255), "AQAB") && !read(&modulus(513), "AQAB"));
+        assert!(!read(&[&[0x7f], &modulus(256)[1..]].concat(), "AQAB"));
+        assert!(
+            !read(&[&modulus(256)[..255], &[0x36]].concat(), "AQAB"),
+            "even"
+        );
+        assert!(!read(&[], "AQAB"));
+        for exponent in ["AQ", "Aw", "", "AQABAA", "AQAD"] {
+            assert!(!read(&modulus(256), exponent), "{exponent}");
+        }
+    }
+
+    #[test]
+    fn one_name_for_two_keys_names_neither() {
+        let (a, twin, b) = (
+            Signer::new("a", 1),
+            Signer::new("a", 2),
+            Signer::new("b", 3),
+        );
+        let keys = parse(&[a.jwk(), twin.jwk(), b.jwk()]).unwrap();
+        assert_eq!(keys.len(), 1);
+        assert_eq!(parse(&[a.jwk(), twin.jwk()]), Err(InvalidKeySet::NoKey));
+        // The same key twice, or another one for another use, leaves no doubt.
+        assert_eq!(parse(&[a.jwk(), a.jwk()]).unwrap().len(), 2);
+        let encrypts = with(twin.jwk(), "use", json!("enc"));
+        assert_eq!(parse(&[a.jwk(), encrypts]).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn documents_of_another_form_are_refused() {
+        use InvalidKeySet::{Malformed, NoKey, TooLarge};
+        let key = Signer::new("a", 1).jwk();
+        for (text, why) in [
+            (String::new(), Malformed),
+            ("[]".to_owned(), Malformed),
+            ("{}".to_owned(), Malformed),
+            (r#"{"keys":{}}"#.to_owned(), Malformed),
+            (format!(r#"{{"keys":[],"keys":[{key}]}}"#), Malformed),
+            (
+                r#"{"keys":[{"kty":"EC","kty":"RSA"}]}"#.to_owned(),
+                Malformed,
+            ),
+            (r#"{"keys":[]}"#.to_owned(), NoKey),
+            (json!({"keys": vec![key.clone(); 33]}).to_string(), TooLarge),
+            (
+                json!({"keys": [key], "x": "x".repeat(MAX_BYTES)}).to_string(),
+                TooLarge,
+            ),
+        ] {
+            assert_eq!(KeySet::parse(text.as_bytes()), Err(why), "{text:.100}");
+        }
+    }
+}

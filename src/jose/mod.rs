@@ -11,11 +11,15 @@ mod compact;
 mod der;
 mod key_set;
 mod probe;
+#[cfg(test)]
+mod signer;
 
 pub use claims::{Claims, Expected, RequiredClaim, unverified_issuers};
 pub use compact::Jws;
 pub use key_set::{InvalidKeySet, KeySet, Unverified};
 pub use probe::can_verify;
+#[cfg(test)]
+pub(crate) use signer::Signer;
 
 use std::fmt;
 

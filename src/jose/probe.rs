@@ -24,3 +24,33 @@ pub fn can_verify(signatures: &dyn Signatures) -> bool {
     let bad = GOOD.replace(".eyJpc3", ".eyJpc4");
     verdict(GOOD) == Ok(()) && verdict(&bad) == Err(Unverified::Invalid(InvalidToken::BadSignature))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::{CannotVerify, NativeSignatures};
+
+    /// A host that says the same to everything.
+    #[derive(Debug)]
+    struct Always(Result<bool, CannotVerify>);
+
+    impl Signatures for Always {
+        fn verify(
+            &self,
+            _: SignatureAlgorithm,
+            _: &[u8],
+            _: &[u8],
+            _: &[u8],
+        ) -> Result<bool, CannotVerify> {
+            self.0
+        }
+    }
+
+    #[test]
+    fn only_a_host_that_tells_good_from_bad_is_one() {
+        assert!(can_verify(&NativeSignatures));
+        for answer in [Ok(true), Ok(false), Err(CannotVerify)] {
+            assert!(!can_verify(&Always(answer)), "{answer:?}");
+        }
+    }
+}
