@@ -274,7 +274,7 @@ impl Lookup {
             budget.pause(*after, host.now, host.shared);
         }
         // Bitbucket answers, and does not accept the bot's token: that says nothing about other questions.
-        let is_rejected = *failure == Failure::Unavailable(InvalidAnswer::Denied(401));
+        let is_rejected = matches!(failure, Failure::Unavailable(InvalidAnswer::Denied(401)));
         if let Some(place) = gate
             .asker(self.collected.question())
             .filter(|_| is_rejected)

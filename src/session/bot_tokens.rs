@@ -37,13 +37,13 @@ pub enum BotFailure {
 
 impl BotFailure {
     /// After so many failures in a row. `jitter` spreads the bots of many instances.
-    fn pause(self, failures: u32, jitter: u64) -> Seconds {
+    fn pause(self, failures: u64, jitter: u64) -> Seconds {
         let (first, longest) = match self {
             Self::Refused => (60_u64, 600),
             Self::Unavailable => (5, 60),
         };
         let doublings = failures.saturating_sub(1).min(8);
-        let pause = first.checked_shl(doublings).unwrap_or(longest).min(longest);
+        let pause = (0..doublings).fold(first, |pause, _| pause.saturating_mul(2).min(longest));
         // Up to a fifth less.
         let less = pause.saturating_mul(jitter.min(255)).checked_div(1_280);
         Seconds(pause.saturating_sub(less.unwrap_or(0)))
@@ -64,23 +64,35 @@ struct Record {
     renew_at: u64,
     expires_at: u64,
     retry_at: u64,
-    failures: u32,
+    failures: u64,
     sealed: String,
 }
 
 impl Record {
     fn read(bytes: &[u8]) -> Option<Self> {
         let mut words = std::str::from_utf8(bytes).ok()?.split(' ');
-        let mut word = || words.next();
+        let owner = words.next()?.to_owned();
+        let mut numbers = [0_u64; 6];
+        for number in &mut numbers {
+            *number = words.next()?.parse().ok()?;
+        }
+        let [
+            lease_until,
+            fetched_at,
+            renew_at,
+            expires_at,
+            retry_at,
+            failures,
+        ] = numbers;
         Some(Self {
-            owner: word()?.to_owned(),
-            lease_until: word()?.parse().ok()?,
-            fetched_at: word()?.parse().ok()?,
-            renew_at: word()?.parse().ok()?,
-            expires_at: word()?.parse().ok()?,
-            retry_at: word()?.parse().ok()?,
-            failures: word()?.parse().ok()?,
-            sealed: word()?.to_owned(),
+            owner,
+            lease_until,
+            fetched_at,
+            renew_at,
+            expires_at,
+            retry_at,
+            failures,
+            sealed: words.next()?.to_owned(),
         })
     }
 
@@ -92,7 +104,7 @@ impl Record {
             self.renew_at,
             self.expires_at,
             self.retry_at,
-            self.failures.into(),
+            self.failures,
         ];
         let mut text = or_dash(&self.owner);
         for number in numbers {
@@ -169,7 +181,7 @@ impl SeenBot {
 
     /// How often it has failed since then.
     #[must_use]
-    pub fn failures(&self) -> u32 {
+    pub fn failures(&self) -> u64 {
         self.record.failures
     }
 }
@@ -277,14 +289,18 @@ impl BotTokens {
         asked_at: UnixTime,
         shared: &mut dyn SharedData,
     ) {
-        self.update(shared, |found| {
-            (found.fetched_at <= asked_at.0).then(|| Record {
+        self.update(shared, &|record| {
+            if record.fetched_at > asked_at.0 {
+                return false;
+            }
+            *record = Record {
                 fetched_at: asked_at.0,
                 renew_at: grant.renew_at().0,
                 expires_at: grant.expires_at.0,
                 sealed: sealed.to_owned(),
                 ..Record::default()
-            })
+            };
+            true
         });
     }
 
@@ -297,15 +313,16 @@ impl BotTokens {
         shared: &mut dyn SharedData,
     ) {
         let jitter = lease.owner.bytes().fold(0_u8, u8::wrapping_add);
-        self.update(shared, |found| {
-            let failures = found.failures.saturating_add(1);
-            (found.owner == lease.owner).then(|| Record {
-                owner: String::new(),
-                lease_until: 0,
-                retry_at: now.plus(failure.pause(failures, jitter.into())).0,
-                failures,
-                ..found
-            })
+        self.update(shared, &|record| {
+            if record.owner != lease.owner {
+                return false;
+            }
+            record.owner.clear();
+            record.lease_until = 0;
+            record.failures = record.failures.saturating_add(1);
+            let pause = failure.pause(record.failures, jitter.into());
+            record.retry_at = now.plus(pause).0;
+            true
         });
     }
 
@@ -317,21 +334,26 @@ impl BotTokens {
         now: UnixTime,
         shared: &mut dyn SharedData,
     ) {
-        self.update(shared, |found| {
-            let renew_at = found.fetched_at.saturating_add(LEAST_AGE.0).max(now.0);
-            if renew_at >= found.renew_at {
-                return None;
+        self.update(shared, &|record| {
+            let renew_at = record.fetched_at.saturating_add(LEAST_AGE.0).max(now.0);
+            let last = || self.open(ring, &record.sealed);
+            let is_sooner = renew_at < record.renew_at
+                && last().is_some_and(|last| last.access_token == *token);
+            if is_sooner {
+                record.renew_at = renew_at;
             }
-            let is_last = self.open(ring, &found.sealed)?.access_token == *token;
-            is_last.then_some(Record { renew_at, ..found })
+            is_sooner
         });
     }
 
-    fn update(&self, shared: &mut dyn SharedData, next: impl Fn(Record) -> Option<Record>) {
+    /// Changes the record, if `change` says so.
+    fn update(&self, shared: &mut dyn SharedData, change: &dyn Fn(&mut Record) -> bool) {
         for _ in 0..ATTEMPTS {
-            let SeenBot { record, version } = self.look(shared);
-            let Some(record) = next(record) else { return };
-            if shared.write(&self.key, &record.write(), Some(version)) {
+            let SeenBot {
+                mut record,
+                version,
+            } = self.look(shared);
+            if !change(&mut record) || shared.write(&self.key, &record.write(), Some(version)) {
                 return;
             }
         }
