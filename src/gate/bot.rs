@@ -198,7 +198,7 @@ impl Gate {
 
     /// What the clock brings: every worker takes over what another one fetched, and one of them fetches
     /// what is due.
-    pub(super) fn bots_on_tick(self: &Rc<Self>, host: &mut Host<'_>) -> Vec<Job> {
+    pub(super) fn bot_jobs(self: &Rc<Self>, host: &mut Host<'_>) -> Vec<Job> {
         let mut jobs = Vec::new();
         for fetched in self.bots.iter().filter_map(Bot::fetched) {
             if let (_, (BotDue::Free, seen)) = self.look_for_token(fetched, host) {
@@ -425,7 +425,7 @@ mod tests {
         let job = waits(ask(&one, 1, 1_000, &mut memory)).expect("the first one asks");
         assert!(waits(ask(&one, 1, 1_000, &mut memory)).is_none());
         assert!(waits(ask(&two, 1, 1_001, &mut memory)).is_none());
-        assert!(two.bots_on_tick(&mut host(1_001, &mut memory)).is_empty());
+        assert!(two.bot_jobs(&mut host(1_001, &mut memory)).is_empty());
         assert_eq!(job.call().body, b"grant_type=client_credentials");
         let body =
             r#"{"access_token":"t","token_type":"bearer","expires_in":600,"refresh_token":"r"}"#;

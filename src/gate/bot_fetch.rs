@@ -101,7 +101,7 @@ impl BotFetch {
         })?;
         fetched
             .tokens
-            .fetched(&grant, &sealed, self.asked_at, host.shared);
+            .fetched(&grant, &sealed, self.asked_at, host.now, host.shared);
         Ok(())
     }
 }

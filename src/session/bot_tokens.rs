@@ -26,6 +26,9 @@ const ATTEMPTS: u32 = 8;
 /// after it was fetched: a bot that was taken its rights is no reason to ask without end.
 const LEAST_AGE: Seconds = Seconds(60);
 
+/// No lease and no pause is longer.
+const LONGEST_WAIT: Seconds = Seconds(600);
+
 /// How the fetching of a token failed, and the first and the longest pause after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BotFailure {
@@ -39,7 +42,7 @@ impl BotFailure {
     /// After so many failures in a row. `jitter` spreads the bots of many instances.
     fn pause(self, failures: u64, jitter: u64) -> Seconds {
         let (first, longest) = match self {
-            Self::Refused => (60_u64, 600),
+            Self::Refused => (60_u64, LONGEST_WAIT.0),
             Self::Unavailable => (5, 60),
         };
         let doublings = failures.saturating_sub(1).min(8);
@@ -146,15 +149,19 @@ impl SeenBot {
             retry_at,
             ..
         } = self.record;
+        // A clock can be set back: nobody waits for what lies further ahead than it was ever put.
+        let soon = now.plus(LONGEST_WAIT).0;
+        let is_ahead = |moment: u64| now.0 < moment && moment <= soon;
         // A box can be sealed with a key that this configuration does not have.
         let is_lost = !has_token && now.0 < expires_at;
         let due_at = match is_lost {
             true => fetched_at.saturating_add(LEAST_AGE.0),
             false => renew_at,
         };
-        if now.0 < lease_until {
+        let is_due = now.0 >= due_at || now.0 < fetched_at;
+        if is_ahead(lease_until) {
             BotDue::Leased
-        } else if now.0 < due_at.max(retry_at) {
+        } else if !is_due || is_ahead(retry_at) {
             BotDue::NotNow
         } else {
             BotDue::Free
@@ -281,16 +288,18 @@ impl BotTokens {
     }
 
     /// Publishes a token that was asked for at `asked_at`, whoever holds the lease by now, unless there
-    /// is one that was asked for later.
+    /// is one that was asked for later, and not at a time that has not come.
     pub fn fetched(
         &self,
         grant: &Grant,
         sealed: &str,
         asked_at: UnixTime,
+        now: UnixTime,
         shared: &mut dyn SharedData,
     ) {
         self.update(shared, &|record| {
-            if record.fetched_at > asked_at.0 {
+            let is_older = asked_at.0 < record.fetched_at && record.fetched_at <= now.0;
+            if is_older {
                 return false;
             }
             *record = Record {
@@ -335,7 +344,8 @@ impl BotTokens {
         shared: &mut dyn SharedData,
     ) {
         self.update(shared, &|record| {
-            let renew_at = record.fetched_at.saturating_add(LEAST_AGE.0).max(now.0);
+            let fetched_at = record.fetched_at.min(now.0);
+            let renew_at = fetched_at.saturating_add(LEAST_AGE.0).max(now.0);
             let last = || self.open(ring, &record.sealed);
             let is_sooner = renew_at < record.renew_at
                 && last().is_some_and(|last| last.access_token == *token);
@@ -444,12 +454,21 @@ mod tests {
         }
 
         fn publish(&mut self, token: &str, now: u64) {
-            let grant = grant(token, now);
+            self.publish_late(token, now, now);
+        }
+
+        fn publish_late(&mut self, token: &str, asked_at: u64, now: u64) {
+            let grant = grant(token, asked_at);
             let sealed = self
                 .tokens
                 .seal(&self.ring, &grant, UnixTime(now), &mut self.random);
-            self.tokens
-                .fetched(&grant, &sealed.unwrap(), UnixTime(now), &mut self.memory);
+            self.tokens.fetched(
+                &grant,
+                &sealed.unwrap(),
+                UnixTime(asked_at),
+                UnixTime(now),
+                &mut self.memory,
+            );
         }
 
         fn fail(&mut self, lease: &BotLease, failure: BotFailure, now: u64) {
@@ -503,7 +522,7 @@ mod tests {
         assert_eq!(site.due(1_007), BotDue::Leased);
         let _second = site.lease(1_008);
         site.publish("second", 1_008);
-        site.publish("first", 1_000);
+        site.publish_late("first", 1_000, 1_009);
         site.fail(&dead, BotFailure::Unavailable, 1_010);
         assert_eq!(site.token(), "second");
         let seen = site.tokens.look(&site.memory);
@@ -564,6 +583,23 @@ mod tests {
         site.publish("two", 2_000);
         reject(&mut site, "two", 3_000);
         assert_eq!(site.due(3_000), BotDue::Free);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_stops_nothing() {
+        let mut site = Site::new();
+        site.publish("tomorrow's", 90_000);
+        assert_eq!(site.due(90_001), BotDue::NotNow);
+        let lease = site.lease(1_000);
+        site.fail(&lease, BotFailure::Refused, 1_000);
+        assert_eq!(site.due(1_010), BotDue::NotNow);
+        assert_eq!(site.due(90), BotDue::Free, "a pause that ends too late");
+        let _lease = site.lease(90);
+        site.publish("today's", 91);
+        assert_eq!(
+            (site.token().as_str(), site.due(92)),
+            ("today's", BotDue::NotNow)
+        );
     }
 
     #[test]
