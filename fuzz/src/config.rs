@@ -9,7 +9,10 @@ use url::Url;
 use crate::setup::{KEY_TEXT, is_one_line, secret_for};
 
 /// Where a secret stands, or where somebody may put one by mistake.
-const SECRETS: [&str; 14] = [
+const SECRETS: [&str; 17] = [
+    "/bots/deployer/client_credentials/client_secret",
+    "/bots/deployer/client_credentials/client_secret/env",
+    "/bots/deployer/client_credentials/client_secret/inline",
     "/bots/reader/access_token",
     "/bots/reader/access_token/env",
     "/bots/reader/access_token/inline",
@@ -130,6 +133,12 @@ fn check_values(config: &Config) {
         if let Allow::When(condition) = &rule.allow {
             check_condition(config, rule, condition, 1);
         }
+        assert!(
+            rule.inject
+                .bot()
+                .is_none_or(|bot| bot < config.access.bots.len())
+        );
+        assert!(rule.allow != Allow::Public || !rule.inject.is_credential());
         let is_known = |name: &String| config.consumers.iter().any(|known| known.name == *name);
         assert!(rule.consumer.as_ref().is_none_or(is_known));
         if let Some(token) = &rule.identity_token {

@@ -3,7 +3,6 @@
 use crate::bitbucket::Scopes;
 use crate::config::Access;
 use crate::config::reader::{Node, Reader, quoted, shown};
-use crate::json::Json;
 use crate::oauth::{AccessToken, ClientCredentials};
 use crate::policy::{Allow, Inject, Rule, TokenForm};
 
@@ -38,17 +37,10 @@ pub(super) type BotNames<'j> = [&'j str];
 
 impl Reader<'_> {
     /// The names, each once.
-    pub(super) fn bot_names<'j>(root: &Node<'j>) -> Vec<&'j str> {
-        let Some(Json::Object(members)) = root.member("bots").map(|node| node.json) else {
-            return Vec::new();
-        };
-        let mut names: Vec<&str> = Vec::new();
-        for (name, _) in members {
-            if !names.contains(&name.as_str()) {
-                names.push(name);
-            }
-        }
-        names
+    pub(super) fn bot_names<'j>(&self, root: &Node<'j>) -> Vec<&'j str> {
+        // What is wrong with them is found again by who reads them, and said once.
+        let names = root.member("bots").map(|node| self.distinct_names(&node));
+        names.flatten().unwrap_or_default()
     }
 
     pub(super) fn bots(&self, node: &Node<'_>, is_loopback: bool) -> Option<Vec<Bot>> {
@@ -124,33 +116,35 @@ impl Reader<'_> {
             .required(&section, "bot")
             .and_then(|node| self.named_bot(&node, bots));
         let form = match section.member("as") {
+            // As what they are as words, so that the module has no second reader of them.
             Some(node) => {
-                let words = [("bearer", TokenForm::Bearer), ("git", TokenForm::Git)];
-                self.word(&node, &words)
+                let words = [("bearer", Inject::Bearer), ("git", Inject::Git)];
+                self.word(&node, &words)?
             }
-            None => Some(TokenForm::Bearer),
+            None => Inject::Bearer,
         };
-        Some(Inject::Bot(bot?, form?))
+        let form = match form {
+            Inject::Git => TokenForm::Git,
+            Inject::Bearer | Inject::Bot(..) | Inject::Identity | Inject::None => TokenForm::Bearer,
+        };
+        Some(Inject::Bot(bot?, form))
     }
 
     /// What is allowed and worth a word: a bot that nothing uses, and one for everybody.
     pub(super) fn uses_of_bots(&self, root: &Node<'_>, access: &Access, rules: &[Rule]) {
-        let source = access.groups.source.as_ref().map(|source| source.bot);
-        let mut used: Vec<usize> = access.bot.into_iter().chain(source).collect();
         for (index, rule) in rules.iter().enumerate() {
-            let Some(bot) = rule.inject.bot() else {
-                continue;
-            };
-            used.push(bot);
-            if rule.allow == Allow::SignedIn {
+            if rule.inject.bot().is_some() && matches!(rule.allow, Allow::SignedIn) {
                 let path = format!("rules[{index}].inject");
                 let message = "whoever has an account at Bitbucket acts with what the bot may: \
                                name a workspace, a group or accounts in allow";
                 self.warn(&path, message);
             }
         }
+        let source = access.groups.source.as_ref().map(|source| source.bot);
         for (place, bot) in access.bots.iter().enumerate() {
-            if !used.contains(&place) {
+            let place = Some(place);
+            let is_passed_on = rules.iter().any(|rule| rule.inject.bot() == place);
+            if !is_passed_on && access.bot != place && source != place {
                 let path = format!("{}.{}", root.path_of("bots"), bot.name);
                 self.warn(&path, "nothing uses it: no rule, no lookup");
             }

@@ -189,7 +189,7 @@ impl Reader<'_> {
             Some(node) => self.revocations(&node),
             None => Some(Revocations::default()),
         };
-        let bots = Self::bot_names(&root);
+        let bots = self.bot_names(&root);
         let access = self.access(&root, &bots, is_loopback);
         for bot in access.iter().flat_map(|access| &access.bots) {
             if let (BotCredential::Client { client, .. }, Some((keys, _))) =

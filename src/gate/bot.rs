@@ -26,7 +26,6 @@ use crate::time::{Seconds, UnixTime};
 /// A bot, as this worker knows it.
 #[derive(Debug)]
 pub(super) struct Bot {
-    pub(super) name: String,
     pub(super) budget: Budget,
     token: Token,
 }
@@ -36,12 +35,16 @@ pub(super) struct Bot {
 enum Token {
     /// The configuration. It is said to have no end.
     Fixed(Rc<Grant>),
-    Fetched(Fetched),
+    Fetched(Rc<Fetched>),
 }
 
 /// A token that has to be fetched.
 #[derive(Debug)]
 pub(super) struct Fetched {
+    /// Of the bot.
+    pub(super) name: String,
+    /// The bot's in the configuration.
+    pub(super) place: usize,
     pub(super) client: ClientCredentials,
     /// What it must allow.
     pub(super) scopes: Option<Scopes>,
@@ -72,17 +75,19 @@ pub(super) struct Bots(Vec<Bot>);
 impl Bots {
     pub(super) fn new(config: &Config, ring: &KeyRing) -> Self {
         let origin = config.public.origin.as_str();
-        let bots = config.access.bots.iter().map(|bot| Bot {
-            name: bot.name.clone(),
+        let bots = config.access.bots.iter().enumerate();
+        let bots = bots.map(|(place, bot)| Bot {
             budget: Budget::new(origin, &format!("bot_{}", bot.name), bot.api_budget),
             token: match &bot.credential {
                 BotCredential::AccessToken(token) => Token::Fixed(Rc::new(endless(token))),
-                BotCredential::Client { client, scopes } => Token::Fetched(Fetched {
+                BotCredential::Client { client, scopes } => Token::Fetched(Rc::new(Fetched {
+                    name: bot.name.clone(),
+                    place,
                     client: client.clone(),
                     scopes: scopes.clone(),
                     tokens: BotTokens::new(ring, &bot.name, client),
                     cached: RefCell::default(),
-                }),
+                })),
             },
         });
         Self(bots.collect())
@@ -109,7 +114,7 @@ fn endless(token: &AccessToken) -> Grant {
 
 impl Bot {
     /// What there is to fetch, if its token is not in the configuration.
-    pub(super) fn fetched(&self) -> Option<&Fetched> {
+    fn fetched(&self) -> Option<&Rc<Fetched>> {
         match &self.token {
             Token::Fixed(_) => None,
             Token::Fetched(fetched) => Some(fetched),
@@ -162,7 +167,7 @@ impl Gate {
         match due {
             (BotDue::NotNow, _) => Err(NoToken::Unavailable),
             (BotDue::Leased, _) => Err(NoToken::Later(None)),
-            (BotDue::Free, seen) => Err(NoToken::Later(self.fetch(place, seen, host))),
+            (BotDue::Free, seen) => Err(NoToken::Later(self.fetch(fetched, seen, host))),
         }
     }
 
@@ -178,23 +183,26 @@ impl Gate {
         (grant, (due, seen))
     }
 
-    fn fetch(self: &Rc<Self>, place: usize, seen: SeenBot, host: &mut Host<'_>) -> Option<Job> {
-        let fetched = self.bots.get(place)?.fetched()?;
+    fn fetch(
+        self: &Rc<Self>,
+        fetched: &Rc<Fetched>,
+        seen: SeenBot,
+        host: &mut Host<'_>,
+    ) -> Option<Job> {
         // `None`: somebody was faster.
         let lease = fetched.tokens.lease(seen, self.patience(), host)?;
-        let fetch = BotFetch::new(self, place, fetched, lease, host.now);
-        Some(Job::Bot(Box::new(fetch)))
+        Some(Job::Bot(Box::new(BotFetch::new(
+            self, fetched, lease, host.now,
+        ))))
     }
 
     /// What the clock brings: every worker takes over what another one fetched, and one of them fetches
     /// what is due.
-    pub(super) fn bots_on_tick(self: &Rc<Self>, host: &mut Host<'_>) -> Vec<Job> {
+    pub(super) fn bot_jobs(self: &Rc<Self>, host: &mut Host<'_>) -> Vec<Job> {
         let mut jobs = Vec::new();
-        for (place, bot) in self.bots.iter().enumerate() {
-            if let Some(fetched) = bot.fetched()
-                && let (_, (BotDue::Free, seen)) = self.look_for_token(fetched, host)
-            {
-                jobs.extend(self.fetch(place, seen, host));
+        for fetched in self.bots.iter().filter_map(Bot::fetched) {
+            if let (_, (BotDue::Free, seen)) = self.look_for_token(fetched, host) {
+                jobs.extend(self.fetch(fetched, seen, host));
             }
         }
         jobs
@@ -276,20 +284,15 @@ impl Gate {
     /// What is known about the tokens of bots: names and numbers of gauges.
     pub(super) fn bot_gauges(&self, host: &Host<'_>) -> Vec<(String, u64)> {
         let mut gauges = Vec::new();
-        for bot in self.bots.iter() {
-            let Some(fetched) = bot.fetched() else {
-                continue;
-            };
+        for fetched in self.bots.iter().filter_map(Bot::fetched) {
             let seen = fetched.tokens.look(host.shared);
-            let values = [
-                ("failures", seen.failures().into()),
+            for (name, value) in [
+                ("failures", seen.failures()),
                 ("last_success", seen.fetched_at().0),
                 ("token_seconds_left", seen.left(host.now).0),
-            ];
-            gauges.extend(values.map(|(name, value)| {
-                let name = format!("bitgate_bot_{name}.bot.{}", bot.name);
-                (name, value)
-            }));
+            ] {
+                gauges.push((format!("bitgate_bot_{name}.bot.{}", fetched.name), value));
+            }
         }
         gauges
     }
@@ -412,7 +415,7 @@ mod tests {
         let job = waits(ask(&one, 1, 1_000, &mut memory)).expect("the first one asks");
         assert!(waits(ask(&one, 1, 1_000, &mut memory)).is_none());
         assert!(waits(ask(&two, 1, 1_001, &mut memory)).is_none());
-        assert!(two.bots_on_tick(&mut host(1_001, &mut memory)).is_empty());
+        assert!(two.bot_jobs(&mut host(1_001, &mut memory)).is_empty());
         assert_eq!(job.call().body, b"grant_type=client_credentials");
         let body =
             r#"{"access_token":"t","token_type":"bearer","expires_in":600,"refresh_token":"r"}"#;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use crate::bitbucket::{Granted, token_call};
-use crate::gate::bot::{Bot, Fetched};
+use crate::gate::bot::Fetched;
 use crate::gate::refusal::Refusal;
 use crate::gate::{Event, EventKind, Gate, Reason};
 use crate::host::Host;
@@ -16,8 +16,7 @@ use crate::time::UnixTime;
 /// A call for a token, on its way.
 pub struct BotFetch {
     gate: Rc<Gate>,
-    /// The bot's place in the configuration.
-    place: usize,
+    fetched: Rc<Fetched>,
     lease: BotLease,
     call: Call,
     /// The life of the token is counted from here: when the answer arrives it is younger.
@@ -34,8 +33,7 @@ struct Failed {
 impl BotFetch {
     pub(super) fn new(
         gate: &Rc<Gate>,
-        place: usize,
-        fetched: &Fetched,
+        fetched: &Rc<Fetched>,
         lease: BotLease,
         asked_at: UnixTime,
     ) -> Self {
@@ -43,7 +41,7 @@ impl BotFetch {
         Self {
             call: token_call(web, &fetched.client, &TokenRequest::ClientCredentials),
             gate: Rc::clone(gate),
-            place,
+            fetched: Rc::clone(fetched),
             lease,
             asked_at,
         }
@@ -54,42 +52,29 @@ impl BotFetch {
     }
 
     pub(super) fn brings(&self) -> String {
-        fetch_of(self.place)
+        fetch_of(self.fetched.place)
     }
 
     /// Publishes what came back, for every worker.
     pub(super) fn finish(self, reply: Reply, host: &mut Host<'_>) -> Event {
-        let gate = Rc::clone(&self.gate);
-        let bot = gate.bots.get(self.place);
-        let event = match bot.and_then(|bot| Some((bot, bot.fetched()?))) {
-            // It has the bot that it was made for.
-            None => Event::new(EventKind::BotNotFetched),
-            Some((_, fetched)) => match self.publish(fetched, reply, host) {
-                Ok(()) => Event::new(EventKind::BotFetched),
-                Err(failed) => {
-                    let Failed {
-                        failure,
-                        reason,
-                        detail,
-                    } = failed;
-                    fetched
-                        .tokens
-                        .failed(&self.lease, failure, host.now, host.shared);
-                    Event {
-                        reason: Some(reason),
-                        detail: Some(detail),
-                        ..Event::new(EventKind::BotNotFetched)
-                    }
-                }
-            },
-        };
-        Event {
-            bot: bot.map(|bot: &Bot| bot.name.clone()),
-            ..event
+        let Self { fetched, lease, .. } = &self;
+        let published = self.publish(reply, host);
+        let mut event = Event::new(match &published {
+            Ok(()) => EventKind::BotFetched,
+            Err(_) => EventKind::BotNotFetched,
+        });
+        event.bot = Some(fetched.name.clone());
+        if let Err(failed) = published {
+            let Host { now, shared, .. } = host;
+            fetched.tokens.failed(lease, failed.failure, *now, *shared);
+            event.reason = Some(failed.reason);
+            event.detail = Some(failed.detail);
         }
+        event
     }
 
-    fn publish(&self, fetched: &Fetched, reply: Reply, host: &mut Host<'_>) -> Result<(), Failed> {
+    fn publish(&self, reply: Reply, host: &mut Host<'_>) -> Result<(), Failed> {
+        let fetched = &self.fetched;
         let granted = Granted::read(reply, self.asked_at).map_err(|error| Failed::of(&error))?;
         if let (Some(wanted), Some(scopes)) = (&fetched.scopes, &granted.scopes)
             && let missing = scopes.missing(wanted)
@@ -100,8 +85,7 @@ impl BotFetch {
                 failure: BotFailure::Refused,
                 reason: Reason::MissingScope,
                 detail: format!(
-                    "expected the configured scopes, but found none of {names}: tick them on the \
-                     bot's OAuth consumer"
+                    "expected a token with {names}, but found less: tick them on the consumer"
                 ),
             });
         }
@@ -117,30 +101,32 @@ impl BotFetch {
         })?;
         fetched
             .tokens
-            .fetched(&grant, &sealed, self.asked_at, host.shared);
+            .fetched(&grant, &sealed, self.asked_at, host.now, host.shared);
         Ok(())
     }
 }
 
 impl Failed {
     fn of(error: &InvalidTokenResponse) -> Self {
-        let detail = format!("token endpoint: {error}");
-        match error {
-            InvalidTokenResponse::Refused(_) => Self {
-                failure: BotFailure::Refused,
-                reason: Reason::ClientRefused,
-                detail: format!(
-                    "{detail}: check client_id and client_secret, and that the consumer has a \
-                     callback URL and is ticked as private"
-                ),
-            },
+        let (failure, reason, hint) = match error {
+            InvalidTokenResponse::Refused(_) => (
+                BotFailure::Refused,
+                Reason::ClientRefused,
+                ": check client_id and client_secret, and that the consumer is private and has a \
+                 callback URL",
+            ),
             InvalidTokenResponse::Malformed(_)
             | InvalidTokenResponse::Unavailable(_)
-            | InvalidTokenResponse::NoAnswer(_) => Self {
-                failure: BotFailure::Unavailable,
-                reason: Refusal::reason_of_no_token(error),
-                detail,
-            },
+            | InvalidTokenResponse::NoAnswer(_) => (
+                BotFailure::Unavailable,
+                Refusal::reason_of_no_token(error),
+                "",
+            ),
+        };
+        Self {
+            failure,
+            reason,
+            detail: format!("token endpoint: {error}{hint}"),
         }
     }
 }

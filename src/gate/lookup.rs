@@ -166,13 +166,13 @@ impl Gate {
     /// What the clock brings: bots get their tokens, and groups and the keys of issuers are read anew.
     /// Called every second or so, on every worker; one of them asks.
     pub fn on_tick(self: &Rc<Self>, host: &mut Host<'_>) -> Vec<Job> {
-        let mut jobs = self.bots_on_tick(host);
+        let mut jobs = self.bot_jobs(host);
         jobs.extend(self.key_jobs(host));
-        jobs.extend(self.groups_on_tick(host));
+        jobs.extend(self.groups_job(host));
         jobs
     }
 
-    fn groups_on_tick(self: &Rc<Self>, host: &mut Host<'_>) -> Option<Job> {
+    fn groups_job(self: &Rc<Self>, host: &mut Host<'_>) -> Option<Job> {
         let source = self.config.access.groups.source.as_ref()?;
         let question = Question::Groups(source.workspace.as_str().to_owned());
         let known = self.rights.find(&question, "", host.now, host.shared);
@@ -307,7 +307,7 @@ impl Lookup {
             budget.pause(*after, host.now, host.shared);
         }
         // Bitbucket answers, and does not accept the bot's token: that says nothing about other questions.
-        let is_rejected = *failure == Failure::Unavailable(InvalidAnswer::Denied(401));
+        let is_rejected = matches!(failure, Failure::Unavailable(InvalidAnswer::Denied(401)));
         if let Some(place) = gate
             .asker(self.collected.question())
             .filter(|_| is_rejected)

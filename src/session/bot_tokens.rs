@@ -26,6 +26,9 @@ const ATTEMPTS: u32 = 8;
 /// after it was fetched: a bot that was taken its rights is no reason to ask without end.
 const LEAST_AGE: Seconds = Seconds(60);
 
+/// No lease and no pause is longer.
+const LONGEST_WAIT: Seconds = Seconds(600);
+
 /// How the fetching of a token failed, and the first and the longest pause after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BotFailure {
@@ -37,13 +40,13 @@ pub enum BotFailure {
 
 impl BotFailure {
     /// After so many failures in a row. `jitter` spreads the bots of many instances.
-    fn pause(self, failures: u32, jitter: u64) -> Seconds {
+    fn pause(self, failures: u64, jitter: u64) -> Seconds {
         let (first, longest) = match self {
-            Self::Refused => (60_u64, 600),
+            Self::Refused => (60_u64, LONGEST_WAIT.0),
             Self::Unavailable => (5, 60),
         };
         let doublings = failures.saturating_sub(1).min(8);
-        let pause = first.checked_shl(doublings).unwrap_or(longest).min(longest);
+        let pause = (0..doublings).fold(first, |pause, _| pause.saturating_mul(2).min(longest));
         // Up to a fifth less.
         let less = pause.saturating_mul(jitter.min(255)).checked_div(1_280);
         Seconds(pause.saturating_sub(less.unwrap_or(0)))
@@ -64,23 +67,35 @@ struct Record {
     renew_at: u64,
     expires_at: u64,
     retry_at: u64,
-    failures: u32,
+    failures: u64,
     sealed: String,
 }
 
 impl Record {
     fn read(bytes: &[u8]) -> Option<Self> {
         let mut words = std::str::from_utf8(bytes).ok()?.split(' ');
-        let mut word = || words.next();
+        let owner = words.next()?.to_owned();
+        let mut numbers = [0_u64; 6];
+        for number in &mut numbers {
+            *number = words.next()?.parse().ok()?;
+        }
+        let [
+            lease_until,
+            fetched_at,
+            renew_at,
+            expires_at,
+            retry_at,
+            failures,
+        ] = numbers;
         Some(Self {
-            owner: word()?.to_owned(),
-            lease_until: word()?.parse().ok()?,
-            fetched_at: word()?.parse().ok()?,
-            renew_at: word()?.parse().ok()?,
-            expires_at: word()?.parse().ok()?,
-            retry_at: word()?.parse().ok()?,
-            failures: word()?.parse().ok()?,
-            sealed: word()?.to_owned(),
+            owner,
+            lease_until,
+            fetched_at,
+            renew_at,
+            expires_at,
+            retry_at,
+            failures,
+            sealed: words.next()?.to_owned(),
         })
     }
 
@@ -92,7 +107,7 @@ impl Record {
             self.renew_at,
             self.expires_at,
             self.retry_at,
-            self.failures.into(),
+            self.failures,
         ];
         let mut text = or_dash(&self.owner);
         for number in numbers {
@@ -134,15 +149,19 @@ impl SeenBot {
             retry_at,
             ..
         } = self.record;
+        // A clock can be set back: nobody waits for what lies further ahead than it was ever put.
+        let soon = now.plus(LONGEST_WAIT).0;
+        let is_ahead = |moment: u64| now.0 < moment && moment <= soon;
         // A box can be sealed with a key that this configuration does not have.
         let is_lost = !has_token && now.0 < expires_at;
         let due_at = match is_lost {
             true => fetched_at.saturating_add(LEAST_AGE.0),
             false => renew_at,
         };
-        if now.0 < lease_until {
+        let is_due = now.0 >= due_at || now.0 < fetched_at;
+        if is_ahead(lease_until) {
             BotDue::Leased
-        } else if now.0 < due_at.max(retry_at) {
+        } else if !is_due || is_ahead(retry_at) {
             BotDue::NotNow
         } else {
             BotDue::Free
@@ -169,7 +188,7 @@ impl SeenBot {
 
     /// How often it has failed since then.
     #[must_use]
-    pub fn failures(&self) -> u32 {
+    pub fn failures(&self) -> u64 {
         self.record.failures
     }
 }
@@ -269,22 +288,28 @@ impl BotTokens {
     }
 
     /// Publishes a token that was asked for at `asked_at`, whoever holds the lease by now, unless there
-    /// is one that was asked for later.
+    /// is one that was asked for later, and not at a time that has not come.
     pub fn fetched(
         &self,
         grant: &Grant,
         sealed: &str,
         asked_at: UnixTime,
+        now: UnixTime,
         shared: &mut dyn SharedData,
     ) {
-        self.update(shared, |found| {
-            (found.fetched_at <= asked_at.0).then(|| Record {
+        self.update(shared, &|record| {
+            let is_older = asked_at.0 < record.fetched_at && record.fetched_at <= now.0;
+            if is_older {
+                return false;
+            }
+            *record = Record {
                 fetched_at: asked_at.0,
                 renew_at: grant.renew_at().0,
                 expires_at: grant.expires_at.0,
                 sealed: sealed.to_owned(),
                 ..Record::default()
-            })
+            };
+            true
         });
     }
 
@@ -297,15 +322,16 @@ impl BotTokens {
         shared: &mut dyn SharedData,
     ) {
         let jitter = lease.owner.bytes().fold(0_u8, u8::wrapping_add);
-        self.update(shared, |found| {
-            let failures = found.failures.saturating_add(1);
-            (found.owner == lease.owner).then(|| Record {
-                owner: String::new(),
-                lease_until: 0,
-                retry_at: now.plus(failure.pause(failures, jitter.into())).0,
-                failures,
-                ..found
-            })
+        self.update(shared, &|record| {
+            if record.owner != lease.owner {
+                return false;
+            }
+            record.owner.clear();
+            record.lease_until = 0;
+            record.failures = record.failures.saturating_add(1);
+            let pause = failure.pause(record.failures, jitter.into());
+            record.retry_at = now.plus(pause).0;
+            true
         });
     }
 
@@ -317,21 +343,27 @@ impl BotTokens {
         now: UnixTime,
         shared: &mut dyn SharedData,
     ) {
-        self.update(shared, |found| {
-            let renew_at = found.fetched_at.saturating_add(LEAST_AGE.0).max(now.0);
-            if renew_at >= found.renew_at {
-                return None;
+        self.update(shared, &|record| {
+            let fetched_at = record.fetched_at.min(now.0);
+            let renew_at = fetched_at.saturating_add(LEAST_AGE.0).max(now.0);
+            let last = || self.open(ring, &record.sealed);
+            let is_sooner = renew_at < record.renew_at
+                && last().is_some_and(|last| last.access_token == *token);
+            if is_sooner {
+                record.renew_at = renew_at;
             }
-            let is_last = self.open(ring, &found.sealed)?.access_token == *token;
-            is_last.then_some(Record { renew_at, ..found })
+            is_sooner
         });
     }
 
-    fn update(&self, shared: &mut dyn SharedData, next: impl Fn(Record) -> Option<Record>) {
+    /// Changes the record, if `change` says so.
+    fn update(&self, shared: &mut dyn SharedData, change: &dyn Fn(&mut Record) -> bool) {
         for _ in 0..ATTEMPTS {
-            let SeenBot { record, version } = self.look(shared);
-            let Some(record) = next(record) else { return };
-            if shared.write(&self.key, &record.write(), Some(version)) {
+            let SeenBot {
+                mut record,
+                version,
+            } = self.look(shared);
+            if !change(&mut record) || shared.write(&self.key, &record.write(), Some(version)) {
                 return;
             }
         }
@@ -423,12 +455,21 @@ mod tests {
         }
 
         fn publish(&mut self, token: &str, now: u64) {
-            let grant = grant(token, now);
+            self.publish_late(token, now, now);
+        }
+
+        fn publish_late(&mut self, token: &str, asked_at: u64, now: u64) {
+            let grant = grant(token, asked_at);
             let sealed = self
                 .tokens
                 .seal(&self.ring, &grant, UnixTime(now), &mut self.random);
-            self.tokens
-                .fetched(&grant, &sealed.unwrap(), UnixTime(now), &mut self.memory);
+            self.tokens.fetched(
+                &grant,
+                &sealed.unwrap(),
+                UnixTime(asked_at),
+                UnixTime(now),
+                &mut self.memory,
+            );
         }
 
         fn fail(&mut self, lease: &BotLease, failure: BotFailure, now: u64) {
@@ -482,7 +523,7 @@ mod tests {
         assert_eq!(site.due(1_007), BotDue::Leased);
         let _second = site.lease(1_008);
         site.publish("second", 1_008);
-        site.publish("first", 1_000);
+        site.publish_late("first", 1_000, 1_009);
         site.fail(&dead, BotFailure::Unavailable, 1_010);
         assert_eq!(site.token(), "second");
         let seen = site.tokens.look(&site.memory);
@@ -543,6 +584,23 @@ mod tests {
         site.publish("two", 2_000);
         reject(&mut site, "two", 3_000);
         assert_eq!(site.due(3_000), BotDue::Free);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_stops_nothing() {
+        let mut site = Site::new();
+        site.publish("tomorrow's", 90_000);
+        assert_eq!(site.due(90_001), BotDue::NotNow);
+        let lease = site.lease(1_000);
+        site.fail(&lease, BotFailure::Refused, 1_000);
+        assert_eq!(site.due(1_010), BotDue::NotNow);
+        assert_eq!(site.due(90), BotDue::Free, "a pause that ends too late");
+        let _lease = site.lease(90);
+        site.publish("today's", 91);
+        assert_eq!(
+            (site.token().as_str(), site.due(92)),
+            ("today's", BotDue::NotNow)
+        );
     }
 
     #[test]

@@ -240,7 +240,9 @@ story!(
             Kind::Envoy => 3,
         };
         assert!(last >= least, "the alarm rises: {last}");
-        assert!(browser.world.edge.gauge(LEFT) < 900);
+        eventually(browser.world, "an end in sight", |world| {
+            world.edge.gauge(LEFT) < 900
+        });
         browser.world.bitbucket().forgive();
         browser.world.advance(61);
         eventually(browser.world, "the next", |world| fetched(world) == 2);
@@ -332,7 +334,11 @@ story!(
         assert_eq!(header(&answer, "x-bitgate-reason"), "bot_unavailable");
         let log = browser.world.edge.log().join("\n");
         assert!(log.contains(r#""event":"bot_not_fetched","reason":"missing_scope""#));
-        assert!(log.contains("found none of pipeline: tick them on the bot's OAuth consumer"));
+        assert!(
+            log.contains(
+                "expected a token with pipeline, but found less: tick them on the consumer"
+            )
+        );
     }
 );
 
