@@ -217,6 +217,15 @@ fn check_condition(config: &Config, rule: &Rule, condition: &Condition, depth: u
         Condition::Group(name) => {
             assert!(access.groups.source.is_some() || access.groups.members(name).is_some());
         }
+        Condition::Issuer { issuer, .. } => {
+            assert!(config.issuers.iter().any(|known| *known.issuer == **issuer));
+        }
+        Condition::Pipeline(pipeline) => {
+            assert!(pipeline.workspace.is_some() || pipeline.repository.is_some());
+            for part in pipeline.workspace.iter().chain(&pipeline.repository) {
+                assert!(!matches!(part, Part::Capture(name) if !has(name)));
+            }
+        }
         Condition::Workspace { workspace, .. } => assert!(is_workspace(workspace)),
         Condition::Repository {
             workspace,

@@ -387,7 +387,7 @@ mod tests {
     /// One with a server, and one with its keys in the configuration.
     fn worker() -> Issuers {
         let pipelines = Issuer {
-            issuer: PIPELINES.to_owned(),
+            issuer: PIPELINES.into(),
             kind: Kind::Pipelines {
                 workspace: "acme".to_owned(),
                 workspace_uuid: WORKSPACE.to_owned(),
@@ -399,7 +399,7 @@ mod tests {
         };
         let inline = KeySet::parse(&Signer::new("inline", 9).set()).unwrap();
         let other = Issuer {
-            issuer: IDP.to_owned(),
+            issuer: IDP.into(),
             kind: Kind::Other,
             keys: Keys::Inline(Rc::new(inline)),
             ..pipelines.clone()
@@ -499,7 +499,7 @@ mod tests {
             (WORKSPACE, REPOSITORY)
         );
         assert_eq!(step.branch.as_deref(), Some("main"));
-        assert_eq!(step.environment.as_deref(), Some(WORKSPACE));
+        assert_eq!(step.deployment_environment.as_deref(), Some(WORKSPACE));
         assert_eq!((&step.pipeline, &step.step), (&None, &None));
         assert_eq!(
             (verified.issuer, verified.subject.as_str()),
