@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use bitgate::config::Config;
-use bitgate::gate::{Forward, Gate, Job, Progress, ResponsePlan, Step};
+use bitgate::gate::{Event, Forward, Gate, Job, Level, Progress, ResponsePlan, Step};
 use bitgate::host::{Host, NativeSignatures, NoRandomness, Random, SharedData, Version};
 use bitgate::http::{Call, Reply, SetCookie};
 use bitgate::time::{Seconds, UnixTime};
@@ -149,6 +149,13 @@ impl NativeEdge {
             random: &mut self.random,
             shared: &mut self.shared,
             signatures: &NativeSignatures,
+        }
+    }
+
+    /// Envoy's log of the filter begins at its level info.
+    fn note(&mut self, event: &Event) {
+        if event.level() != Level::Debug {
+            self.log.push(event.to_string());
         }
     }
 
@@ -305,7 +312,7 @@ impl Edge for NativeEdge {
                     return response;
                 }
                 Step::Noted(events, next) => {
-                    self.log.extend(events.iter().map(ToString::to_string));
+                    events.iter().for_each(|event| self.note(event));
                     step = *next;
                 }
                 Step::Wait(job, waiting) => {
@@ -318,7 +325,7 @@ impl Edge for NativeEdge {
                     step = waiting.resume(&mut self.host());
                 }
                 Step::Respond(response, event) => {
-                    self.log.push(event.to_string());
+                    self.note(&event);
                     let mut built = http::Response::builder().status(response.status);
                     for (name, value) in &response.headers {
                         built = built.header(*name, value.as_str());
