@@ -43,6 +43,7 @@ run: ## Serve http://localhost:10000 with the simulator, or with the real Bitbuc
 	@EXAMPLE="$(EXAMPLE)" scripts/run
 
 test: wasm wasm-test-hooks ## Run all tests, with a real Envoy; the last line has the counts
+	@scripts/git-tools
 	@ENVOY=$$(scripts/fetch-envoy) && export ENVOY && scripts/test
 
 check: wasm components ## Check format, lints, documentation and the module's size

@@ -3,11 +3,13 @@
 //! [`bitbucket`] is Bitbucket Cloud as it is since its OAuth overhaul of May 2026, as a pure
 //! function of time and request, and as strict as the original: a test server that accepts what
 //! Bitbucket no longer accepts keeps tests green while every login fails. [`upstream`] records what
-//! a service behind Bitgate receives, and shows it to people. [`server`] serves either of them, and
-//! [`client`] sends requests as they are.
+//! a service behind Bitgate receives, and shows it to people. [`server`] serves either of them,
+//! [`git`] adds repositories to Bitbucket as a server, and [`client`] sends requests as they are.
 
 pub mod bitbucket;
+mod body;
 pub mod client;
+pub mod git;
 mod html;
 pub mod server;
 pub mod upstream;

@@ -5,19 +5,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-use crate::bitbucket::Wire;
+use crate::body::{self, Body};
+use crate::git::Git;
 use crate::{Request, Response, response};
-
-/// The most bytes of a request's body.
-const MAX_BODY_BYTES: usize = 16 * 1_024 * 1_024;
 
 /// A server on threads of its own; it ends with this value.
 #[derive(Debug)]
@@ -51,6 +48,24 @@ pub fn spawn<H>(address: SocketAddr, handler: H) -> io::Result<Running>
 where
     H: Fn(u64, Request) -> Response + Send + Sync + 'static,
 {
+    serve(address, handler, None)
+}
+
+/// As [`spawn`], with the repositories of [`Git`] before the handler.
+///
+/// # Errors
+/// If the address cannot be listened at.
+pub fn spawn_with_git<H>(address: SocketAddr, git: &Arc<Git>, handler: H) -> io::Result<Running>
+where
+    H: Fn(u64, Request) -> Response + Send + Sync + 'static,
+{
+    serve(address, handler, Some(Arc::clone(git)))
+}
+
+fn serve<H>(address: SocketAddr, handler: H, git: Option<Arc<Git>>) -> io::Result<Running>
+where
+    H: Fn(u64, Request) -> Response + Send + Sync + 'static,
+{
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -64,9 +79,10 @@ where
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             };
-            let handler = Arc::clone(&handler);
+            let (handler, git) = (Arc::clone(&handler), git.clone());
             tokio::spawn(async move {
-                let service = service_fn(move |request| answer(Arc::clone(&handler), request));
+                let service =
+                    service_fn(move |request| dispatch(Arc::clone(&handler), git.clone(), request));
                 // A client that goes away is none of our business.
                 let _ = http1::Builder::new()
                     .max_buf_size(256 * 1_024)
@@ -81,34 +97,36 @@ where
     })
 }
 
+async fn dispatch<H>(
+    handler: Arc<H>,
+    git: Option<Arc<Git>>,
+    request: http::Request<Incoming>,
+) -> io::Result<http::Response<Body>>
+where
+    H: Fn(u64, Request) -> Response + Send + Sync + 'static,
+{
+    match git {
+        Some(git) if git.claims(&request) => git.answer(request).await,
+        _ => answer(handler, request).await,
+    }
+}
+
 async fn answer<H>(
     handler: Arc<H>,
     request: http::Request<Incoming>,
-) -> Result<http::Response<Full<Bytes>>, io::Error>
+) -> io::Result<http::Response<Body>>
 where
     H: Fn(u64, Request) -> Response + Send + Sync + 'static,
 {
     let (head, body) = request.into_parts();
-    let limited = http_body_util::Limited::new(body, MAX_BODY_BYTES)
-        .collect()
-        .await;
-    let Ok(body) = limited else {
-        return Ok(response(413, "text/plain", "too large\n").map(|body| Full::new(body.into())));
+    let Some(body) = body::whole(body).await else {
+        return Ok(body::too_large());
     };
-    let request = http::Request::from_parts(head, body.to_bytes().to_vec());
+    let request = http::Request::from_parts(head, body);
     let now = now();
     let answered = tokio::task::spawn_blocking(move || handler(now, request)).await;
     let answer = answered.unwrap_or_else(|_| response(500, "text/plain", "the handler failed\n"));
-    match answer.extensions().get::<Wire>() {
-        None => {}
-        Some(Wire::Delay(milliseconds)) => {
-            tokio::time::sleep(Duration::from_millis(*milliseconds)).await;
-        }
-        Some(Wire::Hang) => std::future::pending::<()>().await,
-        // A handler that fails makes the library close the connection.
-        Some(Wire::Reset) => return Err(io::Error::other("a fault")),
-    }
-    Ok(answer.map(|body| Full::new(body.into())))
+    body::on_the_wire(answer).await
 }
 
 /// Waits for SIGINT or SIGTERM.
@@ -132,7 +150,7 @@ pub fn wait_for_the_end() {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a server runs on the real clock")]
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()

@@ -1,4 +1,4 @@
-//! The simulator of Bitbucket as a process, at two addresses.
+//! The simulator of Bitbucket as a process, at three addresses.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bitgate_simulator::bitbucket::{Bitbucket, Mode, Settings};
+use bitgate_simulator::git::{Folder, Git};
 use bitgate_simulator::server;
 use lexopt::prelude::*;
 
@@ -13,6 +14,7 @@ const HELP: &str = "\
 bitbucket-simulator [options]
   --web ADDRESS            in the place of bitbucket.org (127.0.0.1:10001)
   --api ADDRESS            in the place of api.bitbucket.org (127.0.0.1:10002)
+  --media ADDRESS          where objects of LFS are (127.0.0.1:10004)
   --mode migrated|legacy   before or after the overhaul of May 2026 (migrated)
   --client-id TEXT         the consumer's key (demo-consumer)
   --client-secret TEXT     its secret (demo-secret)
@@ -24,7 +26,8 @@ bitbucket-simulator [options]
   --lock-out NUMBER        seconds of refusals after a reuse (0)
   --latency NUMBER         milliseconds before each answer (0)
   --api-limit NUMBER       calls to the API an hour, for each consumer and access token;
-                           0 is no limit (1000)";
+                           0 is no limit (1000)
+Repositories are served at the first address with the git of the machine. They are gone at the end.";
 
 fn main() -> ExitCode {
     match run() {
@@ -47,6 +50,7 @@ fn run() -> Result<(), lexopt::Error> {
         match argument {
             Long("web") => settings.web_host = arguments.value()?.string()?,
             Long("api") => settings.api_host = arguments.value()?.string()?,
+            Long("media") => settings.media_host = arguments.value()?.string()?,
             Long("mode") => {
                 settings.mode = match arguments.value()?.string()?.as_str() {
                     "migrated" => Mode::Migrated,
@@ -78,24 +82,27 @@ fn run() -> Result<(), lexopt::Error> {
             other => return Err(other.unexpected()),
         }
     }
-    let addresses = [settings.web_host.clone(), settings.api_host.clone()];
+    let addresses = [
+        settings.web_host.clone(),
+        settings.api_host.clone(),
+        settings.media_host.clone(),
+    ];
     let bitbucket = Arc::new(Mutex::new(Bitbucket::new(settings)));
+    let folder = Folder::create().map_err(|error| format!("a folder for git: {error}"))?;
+    let git = Git::new(Arc::clone(&bitbucket), &folder).watched_by(print);
+    let git = Arc::new(git);
     let mut servers = Vec::new();
     for text in addresses {
         let address: SocketAddr = text.parse().map_err(|_| {
             format!("expected an address such as 127.0.0.1:10001, but found {text}")
         })?;
         let bitbucket = Arc::clone(&bitbucket);
-        let running = server::spawn(address, move |now, request| {
+        let running = server::spawn_with_git(address, &git, move |now, request| {
             let lock = || bitbucket.lock().unwrap_or_else(PoisonError::into_inner);
             std::thread::sleep(Duration::from_millis(lock().settings.latency_ms));
             let answer = lock().handle(now, &request);
-            println!(
-                "{} {} {}",
-                request.method(),
-                request.uri().path(),
-                answer.status().as_u16()
-            );
+            let (method, path) = (request.method().as_str(), request.uri().path());
+            print(method, path, answer.status().as_u16());
             answer
         });
         servers.push(running.map_err(|error| format!("{address}: {error}"))?);
@@ -103,4 +110,8 @@ fn run() -> Result<(), lexopt::Error> {
     println!("bitbucket simulator: ready");
     server::wait_for_the_end();
     Ok(())
+}
+
+fn print(method: &str, path: &str, status: u16) {
+    println!("{method} {path} {status}");
 }

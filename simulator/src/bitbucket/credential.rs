@@ -63,6 +63,8 @@ pub enum CredentialKind {
     AppUser,
     /// Key and secret of a consumer.
     Consumer,
+    /// What opens one object of LFS.
+    Media,
     /// None.
     None,
     /// An OAuth token of a person.
@@ -83,6 +85,7 @@ impl CredentialKind {
             Self::AppPassword => "app_password",
             Self::AppUser => "app_user",
             Self::Consumer => "consumer",
+            Self::Media => "media",
             Self::None => "none",
             Self::OAuth => "oauth",
             Self::StepToken => "step_token",

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::bitbucket::api::Route;
 use crate::bitbucket::credential::{Authorization, CredentialKind};
+use crate::bitbucket::git::{GitPath, MediaRequest};
 use crate::{Request, header};
 
 /// The most entries that are kept. What is counted is counted beyond it.
@@ -55,7 +56,7 @@ impl Entry {
             host: header(request, "host").unwrap_or_default().to_owned(),
             method: request.method().to_string(),
             path: request.uri().path().to_owned(),
-            kind: Route::read(request.uri().path()).kind(),
+            kind: kind_of(request.uri().path()),
             authorization: scheme.map(str::to_owned),
             credential: sent.kind(),
             user: match sent {
@@ -90,6 +91,14 @@ impl Entry {
             "refresh_token": self.refresh_token,
             "status": self.status,
         })
+    }
+}
+
+fn kind_of(path: &str) -> &'static str {
+    match GitPath::read(path) {
+        Some(git) => git.resource.kind(),
+        None if MediaRequest::is_path(path) => "/_media/{object}",
+        None => Route::read(path).kind(),
     }
 }
 

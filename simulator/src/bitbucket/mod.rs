@@ -7,6 +7,7 @@ mod control;
 mod credential;
 mod directory;
 mod fault;
+mod git;
 mod grants;
 mod ledger;
 mod limit;
@@ -20,6 +21,7 @@ mod uuid;
 pub use credential::{AccessToken, AccessTokenKind, ApiToken, CredentialKind};
 pub use directory::{Directory, Group, Permission, Project, Refused, Repository, Role, Workspace};
 pub use fault::{Fault, FaultResponse, Wire};
+pub(crate) use git::{GitAnswer, GitPath, Granted, MediaRequest, Resource, is_oid};
 pub use ledger::Entry;
 pub use limit::Usage;
 pub use pipelines::{Environment, SigningKey, Step, hmac, unsigned};
@@ -78,6 +80,9 @@ impl Bitbucket {
         if !is_web && !is_api {
             return response(421, "text/plain", "This is not a host of Bitbucket.\n");
         }
+        if is_web && let Some(path) = GitPath::read(&path) {
+            return self.git_without_files(now, request, &path);
+        }
         let mut entry = Entry::of(now, request);
         let answer = match fault::take(&mut self.faults, [&path, entry.kind]) {
             Some(fault) => fault::apply(fault, || self.route(now, request, is_web, &mut entry)),
@@ -86,6 +91,17 @@ impl Bitbucket {
         entry.status = answer.status().as_u16();
         self.ledger.push(entry);
         answer
+    }
+
+    /// As far as git goes without processes: [`crate::server::spawn_with_git`] goes further.
+    fn git_without_files(&mut self, now: u64, request: &Request, path: &GitPath) -> Response {
+        match self.git(now, request, path) {
+            GitAnswer::Refused(answer) => answer,
+            GitAnswer::Granted(granted) => {
+                self.record(granted.entry, 501);
+                response(501, "text/plain", "Granted, but there are no files here\n")
+            }
+        }
     }
 
     fn route(&mut self, now: u64, request: &Request, is_web: bool, entry: &mut Entry) -> Response {

@@ -1,5 +1,6 @@
 //! The knobs, with the values of the original.
 
+use crate::bitbucket::caller::Caller;
 use crate::bitbucket::credential::{AccessToken, AccessTokenKind, ApiToken};
 use crate::bitbucket::directory::Directory;
 
@@ -96,6 +97,8 @@ pub struct Settings {
     pub web_host: String,
     /// Host and port in the place of api.bitbucket.org.
     pub api_host: String,
+    /// Host and port where objects of LFS are.
+    pub media_host: String,
     /// The consumers.
     pub consumers: Vec<Consumer>,
     /// The people.
@@ -112,6 +115,14 @@ pub struct Settings {
     /// Calls without a credential in any 3,600 seconds, all of them together. The original counts
     /// by address.
     pub anonymous_limit: Option<u64>,
+    /// Requests of git that a credential may make in any 3,600 seconds.
+    pub git_limit: Option<u64>,
+    /// The status that git gets for an app password.
+    pub app_password_status: u16,
+    /// The status that LFS gets without a credential. The original was seen to say 403.
+    pub lfs_challenge: u16,
+    /// Whether LFS takes OAuth tokens. It is not known of the original.
+    pub lfs_takes_oauth: bool,
     /// Seconds in a `Retry-After` of a 429. The original was seen without one.
     pub retry_after: Option<u64>,
     /// What somebody is told who is nothing in a workspace.
@@ -150,6 +161,11 @@ impl Settings {
         format!("http://{}", self.api_host)
     }
 
+    pub(super) fn takes_lfs_of(&self, caller: Option<&Caller>) -> bool {
+        let is_oauth = matches!(caller, Some(Caller::AppUser(_) | Caller::Person { .. }));
+        self.lfs_takes_oauth || !is_oauth
+    }
+
     /// Characters of a token.
     #[must_use]
     pub fn token_characters(&self) -> usize {
@@ -181,6 +197,7 @@ impl Default for Settings {
             mode: Mode::Migrated,
             web_host: "127.0.0.1:10001".to_owned(),
             api_host: "127.0.0.1:10002".to_owned(),
+            media_host: "127.0.0.1:10004".to_owned(),
             consumers: vec![consumer, private_consumer()],
             people,
             directory,
@@ -188,6 +205,10 @@ impl Default for Settings {
             api_tokens,
             api_limit: Some(1_000),
             anonymous_limit: Some(60),
+            git_limit: Some(60_000),
+            app_password_status: 410,
+            lfs_challenge: 401,
+            lfs_takes_oauth: true,
             retry_after: None,
             non_member: NonMember::Forbidden,
             paging: Paging::Counted,

@@ -12,7 +12,8 @@ mod scope;
 mod user;
 mod workspace;
 
-pub(super) use route::Route;
+pub(super) use route::{Route, decode};
+pub(super) use scope::implies;
 
 use serde_json::Value;
 

@@ -126,7 +126,7 @@ impl Route {
 }
 
 /// RFC 3986 section 2.1; `None` if it is no text.
-fn decode(segment: &str) -> Option<String> {
+pub(in crate::bitbucket) fn decode(segment: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(segment.len());
     let mut rest = segment.bytes();
     while let Some(byte) = rest.next() {

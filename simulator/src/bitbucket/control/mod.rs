@@ -8,6 +8,9 @@
 //!                                "api_limit": calls an hour (0: no limit), "retry_after": seconds
 //!                                of a 429 (null: not said), "non_member": "forbidden" or "not_found",
 //!                                "paging": "counted", "numbered" or "opaque", "row_account_ids": false
+//!                                "anonymous_limit", "git_limit": as api_limit; "media_host": "host:port",
+//!                                "app_password_status": 410 or 401, "lfs_challenge": 401 or 403,
+//!                                "lfs_takes_oauth": false
 //! POST   /_simulator/faults      {"path": "/2.0/user", "times": 1, "status": 503}
 //!                                or "wire": "hang", "reset", or "slow" with "milliseconds"
 //! POST   /_simulator/members     {"workspace": "acme", "account_id": "557058:…", "role": "owner"}
@@ -170,6 +173,15 @@ impl Bitbucket {
                 ("api_limit", _, Some(_)) => settings.api_limit = number,
                 ("api_limit", _, None) if value.is_null() => settings.api_limit = None,
                 ("anonymous_limit", _, _) => settings.anonymous_limit = number,
+                ("git_limit", _, _) => settings.git_limit = number,
+                ("app_password_status", _, Some(401)) => settings.app_password_status = 401,
+                ("app_password_status", _, Some(410)) => settings.app_password_status = 410,
+                ("lfs_challenge", _, Some(401)) => settings.lfs_challenge = 401,
+                ("lfs_challenge", _, Some(403)) => settings.lfs_challenge = 403,
+                ("lfs_takes_oauth", _, _) if value.is_boolean() => {
+                    settings.lfs_takes_oauth = value == true;
+                }
+                ("media_host", Some(host), _) => host.clone_into(&mut settings.media_host),
                 ("retry_after", _, Some(_)) => settings.retry_after = number,
                 ("retry_after", _, None) if value.is_null() => settings.retry_after = None,
                 ("non_member", Some("forbidden"), _) => settings.non_member = NonMember::Forbidden,
