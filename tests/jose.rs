@@ -18,13 +18,18 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bitgate::host::{NativeSignatures, SignatureAlgorithm};
 use bitgate::jose::{Jws, KeySet, Unverified};
+use bitgate_simulator::server;
 use serde_json::{Value, json};
-use support::example::root;
+use support::envoy::{Envoy, module, validate};
+use support::example::{Example, root};
 use support::setup::Setup;
 use support::world::{Kind, World};
 
@@ -238,4 +243,88 @@ fn the_function_of_envoy_comes_to_the_same_verdicts() {
         assert_eq!(verdict, native_verdict(case), "{}", case.name);
     }
     assert!(cases.len() >= 436, "{}", cases.len());
+}
+
+/// An issuer whose keys are behind the cluster of Bitbucket's API.
+fn with_issuer(port: u16) -> Example {
+    let mut example = Example::read("demo.yaml");
+    let mut config = example.plugin();
+    config["issuers"] = json!([{
+        "issuer": "https://idp.example.com",
+        "jwks": {"cluster": "bitbucket_api", "url": format!("http://localhost:{port}/keys")},
+        "audiences": ["us"],
+    }]);
+    example.set_plugin(&config);
+    example.set_cluster_port("bitbucket_api", port);
+    example.free_ports();
+    example.set_module(&module("bitgate"));
+    example
+}
+
+#[test]
+fn one_worker_fetches_the_keys_of_an_issuer_for_all() {
+    let keys = read("rfc7520-4_1.rsa_v15_signature.json");
+    let keys = set_of(&keys["input"]["key"]).to_string();
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&count);
+    let issuer = server::spawn(([127, 0, 0, 1], 0).into(), move |_, request| {
+        assert_eq!(request.uri().path(), "/keys");
+        counter.fetch_add(1, Ordering::SeqCst);
+        http::Response::builder()
+            .header("content-type", "application/jwk-set+json; charset=utf-8")
+            .body(keys.clone().into_bytes())
+            .unwrap()
+    });
+    let issuer = issuer.unwrap();
+    let envoy = Envoy::start(&with_issuer(issuer.address().port()), 3);
+    let line = envoy.eventually_logged("keys_changed");
+    assert!(line.contains("idp_example_com: other keys"), "{line}");
+    // Each worker looks every second, and none of them asks again.
+    let gauge = "wasmcustom.bitgate_issuer_keys_age_seconds.issuer.idp_example_com";
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while envoy.stat(gauge) < 3 {
+        assert!(
+            Instant::now() < deadline,
+            "{}",
+            envoy.stats("bitgate_issuer")
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(count.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn issuers_need_a_host_that_verifies() {
+    let mut names = Vec::new();
+    let bytes = fs::read(module("bitgate")).unwrap();
+    for payload in wasmparser::Parser::new(0).parse_all(&bytes) {
+        match payload.unwrap() {
+            wasmparser::Payload::ImportSection(section) => {
+                let imports = section.into_imports();
+                names.extend(imports.map(|import| import.unwrap().name.to_owned()));
+            }
+            wasmparser::Payload::ExportSection(section) => {
+                names.extend(
+                    section
+                        .into_iter()
+                        .map(|export| export.unwrap().name.to_owned()),
+                );
+            }
+            _ => {}
+        }
+    }
+    let without = |name: &str| {
+        let mut example = with_issuer(1);
+        example.restrict(names.iter().filter(|other| *other != name).cloned());
+        validate(&example)
+    };
+    let refused = without("proxy_call_foreign_function");
+    let text = String::from_utf8_lossy(&refused.stderr);
+    let expected =
+        "issuers: expected none on a host without the function verify_signature, but found some";
+    assert!(
+        !refused.status.success() && text.contains(expected),
+        "{text}"
+    );
+    assert!(without("nothing").status.success());
 }
