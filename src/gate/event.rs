@@ -28,6 +28,8 @@ pub enum EventKind {
     Asked,
     /// A bot has a new token.
     BotFetched,
+    /// A service, or Bitbucket behind it, does not accept the credential of a bot.
+    BotRefused,
     /// A credential fails again and again.
     CredentialFailing,
     /// A bot could not be given a new token.
@@ -65,6 +67,7 @@ impl EventKind {
         Self::Asked,
         Self::BotFetched,
         Self::BotNotFetched,
+        Self::BotRefused,
         Self::CredentialFailing,
         Self::KeysChanged,
         Self::KeysFetched,
@@ -88,6 +91,7 @@ impl EventKind {
             Self::Asked => "asked",
             Self::BotFetched => "bot_fetched",
             Self::BotNotFetched => "bot_not_fetched",
+            Self::BotRefused => "bot_refused",
             Self::CredentialFailing => "credential_failing",
             Self::KeysChanged => "keys_changed",
             Self::KeysFetched => "keys_fetched",
@@ -210,7 +214,7 @@ impl Event {
         match (self.event, self.reason) {
             (EventKind::Asked | EventKind::KeysFetched | EventKind::LookedUp, None) => Level::Debug,
             (EventKind::KeysNotFetched, None) => Level::Warn,
-            (EventKind::CredentialFailing, _) => Level::Warn,
+            (EventKind::BotRefused | EventKind::CredentialFailing, _) => Level::Warn,
             (EventKind::Shadowed, _) => Level::Info,
             (_, None) => Level::Info,
             (_, Some(reason)) => reason.level(),

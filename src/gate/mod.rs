@@ -4,6 +4,7 @@ mod access;
 mod actor;
 mod bot;
 mod bot_fetch;
+mod bot_refused;
 mod callback;
 mod caller;
 mod calling;

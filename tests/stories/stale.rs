@@ -18,7 +18,6 @@ fn config(config: &mut Value) {
     config["bots"] = json!({"reader": {"access_token": {"inline": "ATCT-canary-of-the-bot-0001"}}});
     config["rules"] = json!([
         {"match": {"path": "/bot"}, "allow": {"not": "nobody"}, "inject": {"bot": "reader"}},
-        {"match": {"path": "/refuse"}, "allow": {"not": "nobody"}, "inject": {"bot": "reader"}},
         {"match": {"path": "/**"}, "allow": {"not": "nobody"}},
     ]);
 }
@@ -128,5 +127,26 @@ story!(
         assert_eq!(gauge(world, "first_seen", "pipelines_acme"), first);
         let left = gauge(world, "seconds_left", "pipelines_acme");
         assert!((1_600..=1_800).contains(&left), "{left}");
+    }
+);
+
+story!(
+    a_bot_whose_credential_a_service_refuses_shows,
+    setup(),
+    |world| {
+        let token = step(world, &json!({}));
+        assert_eq!(ask(world, "/bot", &token).status(), 200);
+        assert!(lines(world, "bot_refused").is_empty());
+        world.upstream().refuses = true;
+        // The answer is the service's own, and is told once a minute.
+        for _ in 0..20 {
+            assert_eq!(ask(world, "/bot", &token).status(), 401);
+        }
+        let told = lines(world, "bot_refused");
+        assert_eq!(told.len(), 1);
+        assert_eq!(told[0]["bot"], "reader");
+        world.advance(61);
+        assert_eq!(ask(world, "/bot", &token).status(), 401);
+        assert_eq!(lines(world, "bot_refused").len(), 2);
     }
 );
