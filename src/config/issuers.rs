@@ -3,19 +3,16 @@
 use std::rc::Rc;
 
 use crate::bitbucket::{Endpoint, pipelines_audience, pipelines_issuer, pipelines_keys_call};
+use crate::config::access::is_workspace_slug;
 use crate::config::reader::{Node, Reader, quoted, shown};
 use crate::host::SignatureAlgorithm;
-use crate::http::Call;
 use crate::issuers::{Issuer, Keys, Kind};
 use crate::jose::{KeySet, RequiredClaim};
 use crate::json::Json;
 use crate::policy::Name;
-use crate::time::Seconds;
 
 /// Each asks for its keys every hour, and looks into shared data every second.
 const MAX: usize = 16;
-
-const TIMEOUT: Seconds = Seconds(5);
 
 /// Claims that have keys of their own, or that nobody can fix.
 const NOT_REQUIRED: [&str; 6] = ["aud", "exp", "iat", "iss", "jti", "nbf"];
@@ -27,34 +24,31 @@ impl Reader<'_> {
         node: &Node<'_>,
         api: Option<&Endpoint>,
         is_loopback: bool,
-    ) -> Option<Vec<Issuer>> {
+    ) -> Option<Vec<Rc<Issuer>>> {
         let items = self.list(node)?;
         if items.len() > MAX {
-            let expected = format!("expected at most {MAX} issuers");
-            self.wrong(&node.path, &expected, &items.len().to_string());
+            let found = items.len().to_string();
+            self.wrong(&node.path, "expected at most 16 issuers", &found);
         }
-        let mut issuers: Vec<Issuer> = Vec::new();
-        let mut complete = true;
-        for item in items {
+        let mut issuers: Vec<Rc<Issuer>> = Vec::new();
+        for item in &items {
             let issuer = match item.member("bitbucket_pipelines") {
                 Some(preset) => {
-                    let section = self.object(&item, &["bitbucket_pipelines"]);
-                    section.and_then(|_| self.pipelines(&preset, api))
+                    self.object(item, &["bitbucket_pipelines"]);
+                    self.pipelines(&preset, api)
                 }
-                None => self.issuer(&item, is_loopback),
+                None => self.issuer(item, is_loopback),
             };
             let Some(issuer) = issuer else {
-                complete = false;
                 continue;
             };
             if issuers.iter().any(|other| other.issuer == issuer.issuer) {
-                let found = quoted(&issuer.issuer);
-                let found = format!("{found} a second time");
-                self.wrong(&item.path, "expected an issuer of its own", &found);
+                let expected = "expected an issuer that is none of those before";
+                self.wrong(&item.path, expected, &quoted(&issuer.issuer));
             }
-            issuers.push(issuer);
+            issuers.push(Rc::new(issuer));
         }
-        complete.then_some(issuers)
+        (issuers.len() == items.len()).then_some(issuers)
     }
 
     fn issuer(&self, node: &Node<'_>, is_loopback: bool) -> Option<Issuer> {
@@ -67,9 +61,7 @@ impl Reader<'_> {
             "bitbucket_pipelines",
         ];
         let section = self.object(node, &known)?;
-        let issuer = self
-            .required(&section, "issuer")
-            .and_then(|node| self.visible(&node, "the issuer exactly as tokens name it"));
+        let issuer = self.checked(&section, "issuer", "the iss of its tokens", is_visible);
         let keys = self
             .required(&section, "jwks")
             .and_then(|node| self.jwks(&node, is_loopback));
@@ -96,35 +88,28 @@ impl Reader<'_> {
 
     fn pipelines(&self, node: &Node<'_>, api: Option<&Endpoint>) -> Option<Issuer> {
         let section = self.object(node, &["workspace", "workspace_uuid", "audiences"])?;
-        let name = |name, expected| {
-            let node = self.required(&section, name)?;
-            let text = self.string(&node)?;
-            match Name::workspace(text) {
-                Ok(Name::Slug(slug)) if name == "workspace" => Some(slug),
-                Ok(Name::Uuid(uuid)) if name == "workspace_uuid" => Some(uuid),
-                Ok(_) | Err(_) => {
-                    self.wrong(&node.path, expected, &quoted(text));
-                    None
-                }
-            }
-        };
-        let workspace = name("workspace", "expected the slug of a workspace");
-        let workspace_uuid = name("workspace_uuid", "expected a UUID with its braces");
+        let expected = "the slug of a workspace";
+        let workspace = self.checked(&section, "workspace", expected, is_workspace_slug);
+        let expected = "a UUID with its braces";
+        let workspace_uuid = self.checked(&section, "workspace_uuid", expected, is_uuid);
         let audiences = match section.member("audiences") {
             Some(node) => self.audiences(&node),
-            None => workspace_uuid
-                .as_deref()
-                .map(|uuid| vec![pipelines_audience(uuid)]),
+            None => Some(Vec::new()),
         };
-        let (workspace, workspace_uuid, api) = (workspace?, workspace_uuid?, api?);
+        let (workspace, api) = (workspace?, api?);
+        let workspace_uuid = workspace_uuid?.to_ascii_lowercase();
+        let mut audiences = audiences?;
+        if audiences.is_empty() {
+            audiences.push(pipelines_audience(&workspace_uuid));
+        }
         Some(Issuer {
             issuer: pipelines_issuer(api, &workspace),
-            keys: Keys::Remote(pipelines_keys_call(api, &workspace)),
+            keys: Keys::Remote(Rc::new(pipelines_keys_call(api, &workspace))),
             kind: Kind::Pipelines {
                 workspace,
                 workspace_uuid,
             },
-            audiences: audiences?,
+            audiences,
             algorithms: vec![SignatureAlgorithm::RsaSha256],
             required: Vec::new(),
         })
@@ -136,87 +121,72 @@ impl Reader<'_> {
             return self.inline_keys(&keys);
         }
         let section = self.object(node, &["cluster", "url", "timeout", "keys"])?;
-        let cluster = self
-            .required(&section, "cluster")
-            .and_then(|node| self.cluster(&node));
-        let url = self
-            .required(&section, "url")
-            .and_then(|node| self.keys_url(&node, is_loopback));
-        let timeout = match section.member("timeout") {
-            Some(node) => self.duration(&node, Seconds(1), Seconds(60)),
-            None => Some(TIMEOUT),
-        };
-        let (scheme, authority, path) = url?;
-        let endpoint = Endpoint {
-            cluster: cluster?,
-            scheme,
-            authority,
-            timeout: timeout?,
-        };
-        let call: Call = endpoint.call("GET", &path);
-        Some(Keys::Remote(call))
+        let node = self.required(&section, "url");
+        let url = node.and_then(|node| self.address(&node, is_loopback));
+        let (url, path) = url.unzip();
+        let endpoint = self.reached(&section, url)?;
+        Some(Keys::Remote(Rc::new(endpoint.call("GET", &path?))))
     }
 
-    /// An address with a path: scheme, host and port, path and query.
-    fn keys_url(
+    /// Scheme and host, and the path and query behind them.
+    fn address(
         &self,
         node: &Node<'_>,
         is_loopback: bool,
-    ) -> Option<(&'static str, String, String)> {
+    ) -> Option<((&'static str, String), String)> {
         let text = self.string(node)?;
-        let scheme_end = text.find("://").map_or(0, |at| at.saturating_add(3));
-        let after = text.get(scheme_end..).unwrap_or_default();
-        let host = after.split('/').next().unwrap_or_default();
-        let path = after.strip_prefix(host).unwrap_or_default();
-        let is_path = path.len() > 1 && path.bytes().all(|b| b.is_ascii_graphic() && b != b'#');
-        if !is_path {
+        // The first slash after those of `https://`.
+        let after = text
+            .find("://")
+            .and_then(|at| text.get(at.checked_add(3)?..));
+        let path = after.and_then(|after| after.get(after.find('/')?..));
+        let path = path.filter(|path| path.len() > 1 && is_visible(path) && !path.contains('#'));
+        let Some(path) = path else {
             // What comes before the host may hold a password.
             let expected = "expected an address with a path, such as https://idp.example.com/keys";
-            self.wrong(&node.path, expected, "none, or another byte in it");
-        }
-        let json = Json::String(text.strip_suffix(path).unwrap_or(text).to_owned());
+            self.wrong(&node.path, expected, "none, or another character in it");
+            return None;
+        };
+        let json = Json::String(text.strip_suffix(path)?.to_owned());
         let origin = Node {
             json: &json,
             path: node.path.clone(),
         };
-        let (scheme, authority) = self.provider_url(&origin, is_loopback)?;
-        is_path.then(|| (scheme, authority, path.to_owned()))
+        Some((self.provider_url(&origin, is_loopback)?, path.to_owned()))
     }
 
     /// In a set that was fetched, what is of no use is skipped; what an operator writes is meant.
     fn inline_keys(&self, node: &Node<'_>) -> Option<Keys> {
-        let items = self.list(node)?;
-        for item in &items {
-            self.distinct_names(item)?;
-            if KeySet::read(std::slice::from_ref(item.json)).is_err() {
-                let expected = "expected a public key for signatures: RSA of 2048 to 4096 bits, \
-                                or EC with P-256 or P-384";
-                self.wrong(&item.path, expected, "another");
-                return None;
-            }
-        }
-        let keys = KeySet::read(node.json.as_array()?).ok();
-        let keys = keys.filter(|keys| keys.len() == items.len());
+        let items = node.json.as_array().unwrap_or_default();
+        let keys = KeySet::read(items).ok();
+        let keys =
+            keys.filter(|keys| keys.len() == items.len() && node.json.has_distinct_members());
         if keys.is_none() {
-            let expected = "expected at most 32 keys, each with a kid of its own";
-            self.wrong(&node.path, expected, "more, or one kid twice");
+            let expected = "expected 1 to 32 public keys for signatures, RSA of 2048 to 4096 bits or \
+                            EC with P-256 or P-384, each with a kid of its own";
+            self.wrong(&node.path, expected, "something else among them");
         }
         keys.map(|keys| Keys::Inline(Rc::new(keys)))
     }
 
     fn audiences(&self, node: &Node<'_>) -> Option<Vec<String>> {
-        let items = self.list(node)?;
-        let texts = items.iter().map(|item| self.visible(item, "an audience"));
-        // Each of them is looked at.
-        let texts: Vec<Option<String>> = texts.collect();
-        texts.into_iter().collect()
+        let mut audiences = Vec::new();
+        for (item, text) in self.texts(node)? {
+            if !is_visible(text) {
+                let expected = "expected an audience: 1 to 512 visible ASCII characters";
+                self.wrong(&item.path, expected, &quoted(text));
+            }
+            audiences.push(text.to_owned());
+        }
+        Some(audiences)
     }
 
     fn algorithms(&self, node: &Node<'_>) -> Option<Vec<SignatureAlgorithm>> {
-        let items = self.list(node)?;
-        let names = SignatureAlgorithm::names();
-        let words: Vec<_> = items.iter().map(|item| self.word(item, names)).collect();
-        words.into_iter().collect()
+        let mut algorithms = Vec::new();
+        for item in self.list(node)? {
+            algorithms.extend(self.word(&item, SignatureAlgorithm::names()));
+        }
+        Some(algorithms)
     }
 
     fn required_claims(&self, node: &Node<'_>) -> Option<Vec<RequiredClaim>> {
@@ -237,14 +207,27 @@ impl Reader<'_> {
         Some(claims)
     }
 
-    /// 1 to 512 visible ASCII characters.
-    fn visible(&self, node: &Node<'_>, what: &str) -> Option<String> {
-        let text = self.string(node)?;
-        let valid = (1..=512).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
-        if !valid {
-            let expected = format!("expected {what}: 1 to 512 visible ASCII characters");
-            self.wrong(&node.path, &expected, &quoted(text));
+    /// A member that must be there, as a text that `is_good`.
+    fn checked(
+        &self,
+        section: &Node<'_>,
+        name: &str,
+        expected: &str,
+        is_good: fn(&str) -> bool,
+    ) -> Option<String> {
+        let node = self.required(section, name)?;
+        let text = self.string(&node)?;
+        if !is_good(text) {
+            self.wrong(&node.path, &format!("expected {expected}"), &quoted(text));
         }
-        valid.then(|| text.to_owned())
+        Some(text.to_owned())
     }
+}
+
+fn is_visible(text: &str) -> bool {
+    (1..=512).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+}
+
+fn is_uuid(text: &str) -> bool {
+    matches!(Name::workspace(text), Ok(Name::Uuid(_)))
 }

@@ -22,6 +22,8 @@ pub use groups::{GroupSource, Groups};
 pub use headers::{Fact, IdentityHeaders};
 pub use reader::{Environment, Problem};
 
+use std::rc::Rc;
+
 use crate::bitbucket::{Endpoint, Scopes};
 use crate::config::reader::Reader;
 use crate::issuers::Issuer;
@@ -40,7 +42,7 @@ pub struct Config {
     /// Further consumers, at most three, with different names and client ids.
     pub consumers: Vec<Consumer>,
     /// Whose signed tokens are accepted, at most 16, with different names.
-    pub issuers: Vec<Issuer>,
+    pub issuers: Vec<Rc<Issuer>>,
     /// The session keys, at least one; the first seals.
     pub keys: Vec<SessionKey>,
     /// How long sessions live.

@@ -63,7 +63,7 @@ pub enum Keys {
     /// In the configuration.
     Inline(Rc<KeySet>),
     /// Behind this call.
-    Remote(Call),
+    Remote(Rc<Call>),
 }
 
 /// A token that its issuer signed, and that is meant for us.

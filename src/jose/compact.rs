@@ -113,6 +113,10 @@ fn is_type(kind: &str) -> bool {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::string_slice,
+    reason = "tests: a failed expectation is a failed test"
+)]
 mod tests {
     use super::*;
     use crate::jose::Signer;
