@@ -58,11 +58,22 @@ fn path(workspace: &str) -> String {
 /// # Errors
 /// [`InvalidToken::Claim`] where one is missing that every step has, or where it is no UUID.
 pub fn read_step(claims: &Claims) -> Result<Step, InvalidToken> {
-    let uuid = |name| match claims.text(name)?.map(Name::workspace) {
-        None => Ok(None),
-        Some(Ok(Name::Uuid(uuid))) => Ok(Some(uuid)),
-        Some(Ok(Name::Slug(_)) | Err(_)) => Err(InvalidToken::Claim),
-    };
+    const NAMES: [&str; 5] = [
+        WORKSPACE_CLAIM,
+        "repositoryUuid",
+        "pipelineUuid",
+        "stepUuid",
+        "deploymentEnvironmentUuid",
+    ];
+    let mut uuids = [const { None }; NAMES.len()];
+    for (uuid, name) in uuids.iter_mut().zip(NAMES) {
+        if let Some(text) = claims.text(name)? {
+            let Ok(Name::Uuid(text)) = Name::workspace(text) else {
+                return Err(InvalidToken::Claim);
+            };
+            *uuid = Some(text);
+        }
+    }
     let branch = claims.text("branchName")?;
     let is_branch = |text: &str| {
         (1..=MAX_BRANCH_BYTES).contains(&text.len()) && !text.contains(char::is_control)
@@ -70,12 +81,22 @@ pub fn read_step(claims: &Claims) -> Result<Step, InvalidToken> {
     if branch.is_some_and(|text| !is_branch(text)) {
         return Err(InvalidToken::Claim);
     }
+    let [
+        Some(workspace),
+        Some(repository),
+        pipeline,
+        step,
+        environment,
+    ] = uuids
+    else {
+        return Err(InvalidToken::Claim);
+    };
     Ok(Step {
-        workspace: uuid(WORKSPACE_CLAIM)?.ok_or(InvalidToken::Claim)?,
-        repository: uuid("repositoryUuid")?.ok_or(InvalidToken::Claim)?,
-        pipeline: uuid("pipelineUuid")?,
-        step: uuid("stepUuid")?,
-        environment: uuid("deploymentEnvironmentUuid")?,
+        workspace,
+        repository,
+        pipeline,
+        step,
+        environment,
         branch: branch.map(str::to_owned),
     })
 }

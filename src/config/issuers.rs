@@ -18,41 +18,47 @@ const MAX: usize = 16;
 const NOT_REQUIRED: [&str; 6] = ["aud", "exp", "iat", "iss", "jti", "nbf"];
 
 impl Reader<'_> {
-    /// The section itself; a preset is under the address of `api`.
+    /// The section itself; a preset is under the address of `api`. What is wrong is reported, and left
+    /// out here: nobody gets to see it.
     pub(super) fn issuers(
         &self,
         node: &Node<'_>,
         api: Option<&Endpoint>,
         is_loopback: bool,
-    ) -> Option<Vec<Rc<Issuer>>> {
-        let items = self.list(node)?;
+    ) -> Vec<Rc<Issuer>> {
+        let items = self.list(node).unwrap_or_default();
         if items.len() > MAX {
             let found = items.len().to_string();
             self.wrong(&node.path, "expected at most 16 issuers", &found);
         }
         let mut issuers: Vec<Rc<Issuer>> = Vec::new();
         for item in &items {
-            let issuer = match item.member("bitbucket_pipelines") {
+            let mut issuer = Issuer {
+                issuer: String::new(),
+                kind: Kind::Other,
+                keys: Keys::Inline(Rc::default()),
+                audiences: Vec::new(),
+                algorithms: vec![SignatureAlgorithm::RsaSha256],
+                required: Vec::new(),
+            };
+            match item.member("bitbucket_pipelines") {
                 Some(preset) => {
                     self.object(item, &["bitbucket_pipelines"]);
-                    self.pipelines(&preset, api)
+                    self.pipelines(&preset, api, &mut issuer);
                 }
-                None => self.issuer(item, is_loopback),
-            };
-            let Some(issuer) = issuer else {
-                continue;
-            };
+                None => self.issuer(item, is_loopback, &mut issuer),
+            }
             if issuers.iter().any(|other| other.issuer == issuer.issuer) {
                 let expected = "expected an issuer that is none of those before";
                 self.wrong(&item.path, expected, &quoted(&issuer.issuer));
             }
             issuers.push(Rc::new(issuer));
         }
-        (issuers.len() == items.len()).then_some(issuers)
+        issuers
     }
 
-    fn issuer(&self, node: &Node<'_>, is_loopback: bool) -> Option<Issuer> {
-        let known = [
+    fn issuer(&self, node: &Node<'_>, is_loopback: bool, issuer: &mut Issuer) {
+        const KNOWN: [&str; 6] = [
             "issuer",
             "jwks",
             "audiences",
@@ -60,72 +66,66 @@ impl Reader<'_> {
             "required_claims",
             "bitbucket_pipelines",
         ];
-        let section = self.object(node, &known)?;
-        let issuer = self.checked(&section, "issuer", "the iss of its tokens", is_visible);
-        let keys = self
-            .required(&section, "jwks")
-            .and_then(|node| self.jwks(&node, is_loopback));
-        let audiences = self
-            .required(&section, "audiences")
-            .and_then(|node| self.audiences(&node));
-        let algorithms = match section.member("algorithms") {
-            Some(node) => self.algorithms(&node),
-            None => Some(vec![SignatureAlgorithm::RsaSha256]),
+        let Some(section) = self.object(node, &KNOWN) else {
+            return;
         };
-        let required = match section.member("required_claims") {
-            Some(node) => self.required_claims(&node),
-            None => Some(Vec::new()),
-        };
-        Some(Issuer {
-            issuer: issuer?,
-            kind: Kind::Other,
-            keys: keys?,
-            audiences: audiences?,
-            algorithms: algorithms?,
-            required: required?,
-        })
+        issuer.issuer = self.checked(&section, "issuer", "the iss of its tokens", is_visible);
+        if let Some(node) = self.required(&section, "jwks") {
+            self.jwks(&node, is_loopback, &mut issuer.keys);
+        }
+        if let Some(node) = self.required(&section, "audiences") {
+            self.audiences(&node, &mut issuer.audiences);
+        }
+        if let Some(node) = section.member("algorithms") {
+            issuer.algorithms.clear();
+            for item in self.list(&node).unwrap_or_default() {
+                let algorithm = self.word(&item, SignatureAlgorithm::names());
+                issuer.algorithms.extend(algorithm);
+            }
+        }
+        if let Some(node) = section.member("required_claims") {
+            self.required_claims(&node, &mut issuer.required);
+        }
     }
 
-    fn pipelines(&self, node: &Node<'_>, api: Option<&Endpoint>) -> Option<Issuer> {
-        let section = self.object(node, &["workspace", "workspace_uuid", "audiences"])?;
+    fn pipelines(&self, node: &Node<'_>, api: Option<&Endpoint>, issuer: &mut Issuer) {
+        let known = ["workspace", "workspace_uuid", "audiences"];
+        let Some(section) = self.object(node, &known) else {
+            return;
+        };
         let expected = "the slug of a workspace";
         let workspace = self.checked(&section, "workspace", expected, is_workspace_slug);
         let expected = "a UUID with its braces";
-        let workspace_uuid = self.checked(&section, "workspace_uuid", expected, is_uuid);
-        let audiences = match section.member("audiences") {
-            Some(node) => self.audiences(&node),
-            None => Some(Vec::new()),
-        };
-        let (workspace, api) = (workspace?, api?);
-        let workspace_uuid = workspace_uuid?.to_ascii_lowercase();
-        let mut audiences = audiences?;
-        if audiences.is_empty() {
-            audiences.push(pipelines_audience(&workspace_uuid));
+        let mut workspace_uuid = self.checked(&section, "workspace_uuid", expected, is_uuid);
+        workspace_uuid.make_ascii_lowercase();
+        match section.member("audiences") {
+            Some(node) => self.audiences(&node, &mut issuer.audiences),
+            None => issuer.audiences.push(pipelines_audience(&workspace_uuid)),
         }
-        Some(Issuer {
-            issuer: pipelines_issuer(api, &workspace),
-            keys: Keys::Remote(Rc::new(pipelines_keys_call(api, &workspace))),
-            kind: Kind::Pipelines {
-                workspace,
-                workspace_uuid,
-            },
-            audiences,
-            algorithms: vec![SignatureAlgorithm::RsaSha256],
-            required: Vec::new(),
-        })
+        if let Some(api) = api {
+            issuer.issuer = pipelines_issuer(api, &workspace);
+            issuer.keys = Keys::Remote(Rc::new(pipelines_keys_call(api, &workspace)));
+        }
+        issuer.kind = Kind::Pipelines {
+            workspace,
+            workspace_uuid,
+        };
     }
 
-    fn jwks(&self, node: &Node<'_>, is_loopback: bool) -> Option<Keys> {
+    fn jwks(&self, node: &Node<'_>, is_loopback: bool, to: &mut Keys) {
         if let Some(keys) = node.member("keys") {
-            self.object(node, &["keys"])?;
-            return self.inline_keys(&keys);
+            self.object(node, &["keys"]);
+            return self.inline_keys(&keys, to);
         }
-        let section = self.object(node, &["cluster", "url", "timeout", "keys"])?;
+        let Some(section) = self.object(node, &["cluster", "url", "timeout", "keys"]) else {
+            return;
+        };
         let node = self.required(&section, "url");
         let url = node.and_then(|node| self.address(&node, is_loopback));
         let (url, path) = url.unzip();
-        let endpoint = self.reached(&section, url)?;
-        Some(Keys::Remote(Rc::new(endpoint.call("GET", &path?))))
+        if let (Some(endpoint), Some(path)) = (self.reached(&section, url), path) {
+            *to = Keys::Remote(Rc::new(endpoint.call("GET", &path)));
+        }
     }
 
     /// Scheme and host, and the path and query behind them.
@@ -156,55 +156,43 @@ impl Reader<'_> {
     }
 
     /// In a set that was fetched, what is of no use is skipped; what an operator writes is meant.
-    fn inline_keys(&self, node: &Node<'_>) -> Option<Keys> {
+    fn inline_keys(&self, node: &Node<'_>, to: &mut Keys) {
         let items = node.json.as_array().unwrap_or_default();
-        let keys = KeySet::read(items).ok();
-        let keys =
-            keys.filter(|keys| keys.len() == items.len() && node.json.has_distinct_members());
-        if keys.is_none() {
+        let keys = KeySet::read(items).unwrap_or_default();
+        if keys.len() == 0 || keys.len() != items.len() || !node.json.has_distinct_members() {
             let expected = "expected 1 to 32 public keys for signatures, RSA of 2048 to 4096 bits or \
                             EC with P-256 or P-384, each with a kid of its own";
             self.wrong(&node.path, expected, "something else among them");
         }
-        keys.map(|keys| Keys::Inline(Rc::new(keys)))
+        *to = Keys::Inline(Rc::new(keys));
     }
 
-    fn audiences(&self, node: &Node<'_>) -> Option<Vec<String>> {
-        let mut audiences = Vec::new();
-        for (item, text) in self.texts(node)? {
+    fn audiences(&self, node: &Node<'_>, to: &mut Vec<String>) {
+        for (item, text) in self.texts(node).unwrap_or_default() {
             if !is_visible(text) {
                 let expected = "expected an audience: 1 to 512 visible ASCII characters";
                 self.wrong(&item.path, expected, &quoted(text));
             }
-            audiences.push(text.to_owned());
+            to.push(text.to_owned());
         }
-        Some(audiences)
     }
 
-    fn algorithms(&self, node: &Node<'_>) -> Option<Vec<SignatureAlgorithm>> {
-        let mut algorithms = Vec::new();
-        for item in self.list(node)? {
-            algorithms.extend(self.word(&item, SignatureAlgorithm::names()));
-        }
-        Some(algorithms)
-    }
-
-    fn required_claims(&self, node: &Node<'_>) -> Option<Vec<RequiredClaim>> {
-        let mut claims = Vec::new();
-        for name in self.distinct_names(node)? {
+    fn required_claims(&self, node: &Node<'_>, to: &mut Vec<RequiredClaim>) {
+        for name in self.distinct_names(node).unwrap_or_default() {
+            let Some(member) = node.member(name) else {
+                continue;
+            };
             let path = node.path_of(&shown(name));
             if name.is_empty() || NOT_REQUIRED.contains(&name) {
                 let expected = "expected a claim that says who the caller is";
                 self.wrong(&path, expected, &quoted(name));
             }
-            let member = node.member(name)?;
-            let texts = self.texts(&Node { path, ..member })?;
-            claims.push(RequiredClaim {
+            let texts = self.texts(&Node { path, ..member }).unwrap_or_default();
+            to.push(RequiredClaim {
                 name: name.to_owned(),
-                values: texts.into_iter().map(|(_, text)| text.to_owned()).collect(),
+                values: texts.iter().map(|(_, text)| (*text).to_owned()).collect(),
             });
         }
-        Some(claims)
     }
 
     /// A member that must be there, as a text that `is_good`.
@@ -214,13 +202,15 @@ impl Reader<'_> {
         name: &str,
         expected: &str,
         is_good: fn(&str) -> bool,
-    ) -> Option<String> {
-        let node = self.required(section, name)?;
-        let text = self.string(&node)?;
-        if !is_good(text) {
+    ) -> String {
+        let node = self.required(section, name);
+        let text = node.as_ref().and_then(|node| self.string(node));
+        if let (Some(node), Some(text)) = (node, text)
+            && !is_good(text)
+        {
             self.wrong(&node.path, &format!("expected {expected}"), &quoted(text));
         }
-        Some(text.to_owned())
+        text.unwrap_or_default().to_owned()
     }
 }
 

@@ -158,7 +158,7 @@ impl Reader<'_> {
         let api = bitbucket.as_ref().map(|bitbucket| &bitbucket.api);
         let issuers = match root.member("issuers") {
             Some(node) => self.issuers(&node, api, is_loopback),
-            None => Some(Vec::new()),
+            None => Vec::new(),
         };
         let session = self.required(&root, "session").and_then(|node| {
             let session = self.session(&node, is_loopback);
@@ -195,7 +195,7 @@ impl Reader<'_> {
             public: public?,
             bitbucket: bitbucket?,
             consumers: consumers?,
-            issuers: issuers?,
+            issuers,
             keys,
             lifetimes,
             identity_headers: identity_headers?,

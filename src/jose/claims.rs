@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
+use crate::jose::compact::split;
 use crate::jose::{InvalidToken, MAX_TOKEN_BYTES};
 use crate::json::Json;
 use crate::time::{Seconds, UnixTime};
@@ -181,11 +182,11 @@ pub fn unverified_claims(token: &str) -> Json {
             .with_decode_padding_mode(DecodePaddingMode::Indifferent)
             .with_decode_allow_trailing_bits(true),
     );
-    let payload = token
-        .split('.')
-        .nth(1)
-        .filter(|_| token.len() <= MAX_TOKEN_BYTES);
-    let payload = payload.and_then(|payload| LOOSE.decode(payload).ok());
+    let behind = split(token).filter(|_| token.len() <= MAX_TOKEN_BYTES);
+    let payload = behind.and_then(|(_, rest)| {
+        let payload = split(rest).map_or(rest, |(payload, _)| payload);
+        LOOSE.decode(payload).ok()
+    });
     let claims = payload.and_then(|payload| Json::parse(&payload).ok());
     claims.unwrap_or(Json::Null)
 }
