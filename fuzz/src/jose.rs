@@ -191,7 +191,7 @@ fn check(token: &str, verified: &VerifiedToken) {
     assert!(
         step.branch
             .as_ref()
-            .is_none_or(|branch| is_one_line(branch))
+            .is_none_or(|branch| !branch.bytes().any(|b| b.is_ascii_control()))
     );
 }
 

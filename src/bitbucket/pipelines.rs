@@ -25,7 +25,7 @@ pub struct Step {
     pub step: Option<String>,
     /// The environment, in a step that deploys.
     pub environment: Option<String>,
-    /// The branch, where there is one: 1 to 1,024 bytes without controls.
+    /// The branch, where there is one: 1 to 1,024 bytes without ASCII controls.
     pub branch: Option<String>,
 }
 
@@ -45,7 +45,8 @@ pub fn pipelines_keys_call(api: &Endpoint, workspace: &str) -> Call {
 /// The `aud` of tokens whose pipeline asks for no other, from the workspace's UUID with its braces.
 #[must_use]
 pub fn pipelines_audience(workspace_uuid: &str) -> String {
-    let uuid = workspace_uuid.trim_matches(['{', '}']);
+    let uuid = workspace_uuid.strip_prefix('{').unwrap_or(workspace_uuid);
+    let uuid = uuid.strip_suffix('}').unwrap_or(uuid);
     format!("ari:cloud:bitbucket::workspace/{uuid}")
 }
 
@@ -76,7 +77,7 @@ pub fn read_step(claims: &Claims) -> Result<Step, InvalidToken> {
     }
     let branch = claims.text("branchName")?;
     let is_branch = |text: &str| {
-        (1..=MAX_BRANCH_BYTES).contains(&text.len()) && !text.contains(char::is_control)
+        (1..=MAX_BRANCH_BYTES).contains(&text.len()) && !text.bytes().any(|b| b.is_ascii_control())
     };
     if branch.is_some_and(|text| !is_branch(text)) {
         return Err(InvalidToken::Claim);

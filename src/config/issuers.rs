@@ -74,7 +74,7 @@ impl Reader<'_> {
             self.jwks(&node, is_loopback, &mut issuer.keys);
         }
         if let Some(node) = self.required(&section, "audiences") {
-            self.audiences(&node, &mut issuer.audiences);
+            self.values(&node, &mut issuer.audiences);
         }
         if let Some(node) = section.member("algorithms") {
             issuer.algorithms.clear();
@@ -99,7 +99,7 @@ impl Reader<'_> {
         let mut workspace_uuid = self.checked(&section, "workspace_uuid", expected, is_uuid);
         workspace_uuid.make_ascii_lowercase();
         match section.member("audiences") {
-            Some(node) => self.audiences(&node, &mut issuer.audiences),
+            Some(node) => self.values(&node, &mut issuer.audiences),
             None => issuer.audiences.push(pipelines_audience(&workspace_uuid)),
         }
         if let Some(api) = api {
@@ -167,10 +167,11 @@ impl Reader<'_> {
         *to = Keys::Inline(Rc::new(keys));
     }
 
-    fn audiences(&self, node: &Node<'_>, to: &mut Vec<String>) {
+    /// One text or several, none of them empty or long.
+    fn values(&self, node: &Node<'_>, to: &mut Vec<String>) {
         for (item, text) in self.texts(node).unwrap_or_default() {
-            if !is_visible(text) {
-                let expected = "expected an audience: 1 to 512 visible ASCII characters";
+            if !is_value(text) {
+                let expected = "expected 1 to 512 visible ASCII characters";
                 self.wrong(&item.path, expected, &quoted(text));
             }
             to.push(text.to_owned());
@@ -179,19 +180,19 @@ impl Reader<'_> {
 
     fn required_claims(&self, node: &Node<'_>, to: &mut Vec<RequiredClaim>) {
         for name in self.distinct_names(node).unwrap_or_default() {
-            let Some(member) = node.member(name) else {
-                continue;
-            };
             let path = node.path_of(&shown(name));
             if name.is_empty() || NOT_REQUIRED.contains(&name) {
                 let expected = "expected a claim that says who the caller is";
                 self.wrong(&path, expected, &quoted(name));
             }
-            let texts = self.texts(&Node { path, ..member }).unwrap_or_default();
-            to.push(RequiredClaim {
+            let mut claim = RequiredClaim {
                 name: name.to_owned(),
-                values: texts.iter().map(|(_, text)| (*text).to_owned()).collect(),
-            });
+                values: Vec::new(),
+            };
+            if let Some(json) = node.json.member(name) {
+                self.values(&Node { json, path }, &mut claim.values);
+            }
+            to.push(claim);
         }
     }
 
@@ -214,8 +215,12 @@ impl Reader<'_> {
     }
 }
 
+fn is_value(text: &str) -> bool {
+    (1..=512).contains(&text.len()) && text.bytes().all(|b| matches!(b, b' '..=b'~'))
+}
+
 fn is_visible(text: &str) -> bool {
-    (1..=512).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+    is_value(text) && !text.contains(' ')
 }
 
 fn is_uuid(text: &str) -> bool {

@@ -134,8 +134,8 @@ impl Gate {
     /// What the clock brings: groups and the keys of issuers are read anew. Called every second or
     /// so, on every worker; one of them asks.
     pub fn on_tick(self: &Rc<Self>, host: &mut Host<'_>) -> Vec<Job> {
-        let mut jobs = self.key_jobs(host);
-        jobs.extend(self.groups_job(host));
+        let mut jobs: Vec<Job> = self.groups_job(host).into_iter().collect();
+        jobs.extend(self.issuers.on_tick(host).into_iter().map(Job::Keys));
         jobs
     }
 

@@ -33,24 +33,26 @@ struct Entry {
 
 /// A bounded map from tokens to what they say: a slot for each, which the next token with the same
 /// slot takes over. Only what an issuer signed is here, so no stranger can push anything out.
-pub(super) struct VerifiedTokens(Vec<Option<Rc<Entry>>>);
+pub(super) struct VerifiedTokens(Option<Box<[Option<Box<Entry>>; SLOTS]>>);
 
 impl VerifiedTokens {
     /// Without memory, before the first token.
     pub(super) fn new() -> Self {
-        Self(Vec::new())
+        Self(None)
     }
 
     /// What a token says, and the generation of keys that it was verified with.
     pub(super) fn find(&self, digest: &Digest) -> Option<(u64, &Rc<VerifiedToken>)> {
-        let entry = self.0.get(digest.slot())?.as_ref()?;
+        let entry = self.0.as_ref()?.get(digest.slot())?.as_ref()?;
         (entry.digest == *digest).then_some((entry.generation, &entry.token))
     }
 
     pub(super) fn keep(&mut self, digest: Digest, generation: u64, token: Rc<VerifiedToken>) {
-        self.0.resize(SLOTS, None);
-        if let Some(slot) = self.0.get_mut(digest.slot()) {
-            *slot = Some(Rc::new(Entry {
+        let slots = self
+            .0
+            .get_or_insert_with(|| Box::new([const { None }; SLOTS]));
+        if let Some(slot) = slots.get_mut(digest.slot()) {
+            *slot = Some(Box::new(Entry {
                 digest,
                 generation,
                 token,

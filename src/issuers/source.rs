@@ -3,9 +3,6 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use hmac_sha256::Hash;
-
 use crate::host::{Host, SharedData};
 use crate::http::Call;
 use crate::issuers::fetch::KeyFetch;
@@ -54,11 +51,9 @@ impl Source {
                 (format!("{cluster} {scheme}://{authority}{path}"), None)
             }
         };
-        let name = format!("{site} {} {address}", issuer.issuer);
-        let name = URL_SAFE_NO_PAD.encode(Hash::hash(name.as_bytes()));
         Self {
             issuer: Rc::clone(issuer),
-            key: format!("bitgate.issuer.{name}"),
+            key: format!("bitgate.issuer.{site} {} {address}", issuer.issuer),
             known: RefCell::new(known),
         }
     }

@@ -151,19 +151,17 @@ fn moment(document: &Json, name: &str) -> Result<Option<UnixTime>, InvalidToken>
 
 /// `aud`: one audience or several (RFC 7519 section 4.1.3).
 fn is_meant_for(document: &Json, audiences: &[String]) -> Result<bool, InvalidToken> {
-    let is_ours = |text: &str| audiences.iter().any(|audience| audience == text);
-    match document.member("aud") {
-        None => Ok(false),
-        Some(Json::String(text)) => Ok(is_ours(text)),
-        Some(Json::Array(items)) => {
-            let texts: Option<Vec<&str>> = items.iter().map(Json::as_str).collect();
-            let texts = texts.ok_or(InvalidToken::Malformed)?;
-            Ok(texts.into_iter().any(is_ours))
-        }
-        Some(Json::Null | Json::Bool(_) | Json::Number(_) | Json::Object(_)) => {
-            Err(InvalidToken::Malformed)
-        }
+    let items = match document.member("aud") {
+        None => &[],
+        Some(Json::Array(items)) => items.as_slice(),
+        Some(one) => std::slice::from_ref(one),
+    };
+    let mut is_ours = false;
+    for item in items {
+        let text = item.as_str().ok_or(InvalidToken::Malformed)?;
+        is_ours |= audiences.iter().any(|audience| audience == text);
     }
+    Ok(is_ours)
 }
 
 fn is_subject(text: &str) -> bool {
