@@ -567,5 +567,5 @@ fn the_command_and_the_core_agree_on_any_rules() {
 
 #[test]
 fn the_command_and_the_module_agree_on_any_rules() {
-    assert_all_sides(&compare_rules(Kind::Envoy, 6, 200));
+    assert_all_sides(&compare_rules(Kind::Envoy, 16, 100));
 }
