@@ -142,7 +142,7 @@ impl Source {
         let jws = Jws::parse(token).map_err(refused)?;
         let known = match self.known().or_else(|| self.take_over(host.shared)) {
             Some(known) => known,
-            None => return Err(self.waits(index, self.ask(State::look_for_refresh, host))),
+            None => return Err(self.waits(index, self.ask(State::look_for_first, host))),
         };
         let read = self.read(index, &jws, host.now);
         *generation = known.generation;
