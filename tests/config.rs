@@ -73,6 +73,21 @@ fn client(client_id: &str) -> Value {
     json!({"client_id": client_id, "client_secret": {"env": "SECRET"}})
 }
 
+fn issuer() -> Value {
+    json!({
+        "issuer": "https://idp.example.com",
+        "jwks": {"cluster": "idp", "url": "https://idp.example.com/keys?v=2"},
+        "audiences": ["us"],
+    })
+}
+
+fn pipelines() -> Value {
+    json!({"bitbucket_pipelines": {
+        "workspace": "acme",
+        "workspace_uuid": "{77AA0000-1111-4222-8333-444455556666}",
+    }})
+}
+
 #[test]
 fn the_smallest_configuration_has_safe_defaults() {
     let config = parse(&minimal().to_string()).unwrap();
@@ -232,6 +247,14 @@ fn every_key_is_documented_and_every_documented_key_exists() {
         ("bitbucket.web", vec!["bitbucket", "web"]),
         ("bitbucket.api", vec!["bitbucket", "api"]),
         ("consumers.<name>", vec!["consumers", "ci"]),
+        ("issuers[]", vec!["issuers", "0"]),
+        ("issuers[].jwks", vec!["issuers", "0", "jwks"]),
+        (
+            "issuers[].bitbucket_pipelines",
+            vec!["issuers", "1", "bitbucket_pipelines"],
+        ),
+        ("callers", vec!["callers"]),
+        ("callers.bitbucket", vec!["callers", "bitbucket"]),
         ("session", vec!["session"]),
         ("status", vec!["status"]),
         ("rights", vec!["rights"]),
@@ -260,10 +283,13 @@ fn every_key_is_documented_and_every_documented_key_exists() {
         });
         config["rules"][0]["identity_token"] = json!({"audience": "a"});
         config["consumers"] = json!({"ci": consumer("ci-id")});
+        config["issuers"] = json!([issuer(), pipelines()]);
+        config["callers"] = json!({"bitbucket": {"accept": ["api_tokens"]}});
         let mut value = &mut config;
         for step in steps {
             value = match step {
                 "0" => &mut value[0],
+                "1" => &mut value[1],
                 step => &mut value[step],
             };
         }
@@ -363,6 +389,75 @@ fn a_bot_is_used_by_rules_or_lookups_or_a_warning() {
         found,
         "session.keys[0].key: expected a key of its own, but found the client secret\n"
     );
+}
+
+#[test]
+fn a_preset_knows_what_an_issuer_has_to_say() {
+    use bitgate::host::SignatureAlgorithm;
+    use bitgate::issuers::{Keys, Kind};
+    let mut config = minimal();
+    config["issuers"] = json!([pipelines(), issuer()]);
+    config["issuers"][1]["algorithms"] = json!(["ES256", "RS512"]);
+    config["issuers"][1]["required_claims"] = json!({"team": "red", "env": ["dev", "test"]});
+    let read = parse(&config.to_string()).unwrap().issuers;
+    let uuid = "77aa0000-1111-4222-8333-444455556666";
+    let base = "/2.0/workspaces/acme/pipelines-config/identity/oidc";
+    let [preset, other] = read.as_slice() else {
+        panic!("expected two issuers")
+    };
+    assert_eq!(*preset.issuer, format!("https://api.bitbucket.org{base}"));
+    assert_eq!(
+        preset.audiences,
+        [format!("ari:cloud:bitbucket::workspace/{uuid}")]
+    );
+    assert_eq!(preset.algorithms, [SignatureAlgorithm::RsaSha256]);
+    assert_eq!(
+        preset.kind,
+        Kind::Pipelines {
+            workspace: "acme".to_owned(),
+            workspace_uuid: format!("{{{uuid}}}"),
+        }
+    );
+    assert_eq!(preset.label(), "pipelines_acme");
+    let Keys::Remote(call) = &preset.keys else {
+        panic!("expected a call")
+    };
+    assert_eq!(
+        (call.cluster.as_str(), call.authority.as_str()),
+        ("api", "api.bitbucket.org")
+    );
+    assert_eq!(call.path, format!("{base}/keys.json"));
+    let Keys::Remote(call) = &other.keys else {
+        panic!("expected a call")
+    };
+    assert_eq!(
+        (call.scheme, call.authority.as_str(), call.path.as_str()),
+        ("https", "idp.example.com", "/keys?v=2")
+    );
+    assert!(
+        call.headers
+            .iter()
+            .all(|(name, _)| *name != "authorization")
+    );
+    assert_eq!(other.label(), "idp_example_com");
+    assert_eq!(
+        other.algorithms,
+        [
+            SignatureAlgorithm::EcdsaP256Sha256,
+            SignatureAlgorithm::RsaSha512
+        ]
+    );
+    assert_eq!(other.required[0].values, ["red"]);
+    assert_eq!(other.required[1].values, ["dev", "test"]);
+    // A custom audience takes the place of the default one.
+    config["issuers"][0]["bitbucket_pipelines"]["audiences"] = json!(["bitgate"]);
+    let read = parse(&config.to_string()).unwrap().issuers;
+    assert_eq!(read[0].audiences, ["bitgate"]);
+    // On a machine of one's own keys may come over http.
+    config["issuers"][1]["jwks"]["url"] = json!("http://localhost:9000/keys");
+    assert!(parse(&config.to_string()).is_err());
+    config["public_url"] = json!("http://localhost:10000");
+    assert!(parse(&config.to_string()).is_ok());
 }
 
 #[test]

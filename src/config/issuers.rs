@@ -64,6 +64,7 @@ impl Reader<'_> {
             "audiences",
             "algorithms",
             "required_claims",
+            "bitbucket_pipelines",
         ];
         let section = self.object(node, &known)?;
         let issuer = self

@@ -34,12 +34,17 @@ impl Gate {
         } = subject;
         let named = Some((index, rule));
         let scheme = presented.scheme();
+        let kind = self.kind_of(&presented);
         let caller = match self.caller(presented, patience, host)? {
-            Ok(caller) => caller,
+            Ok(caller) => {
+                self.succeeded(kind, &caller, request, host);
+                caller
+            }
             Err(NoCaller::Waits(wait)) => return Some(Protected::Waits(wait)),
             Err(NoCaller::Refused(reason, detail)) => {
                 let refusal = Refusal::new(reason).with_some_detail(detail);
-                return Some(Protected::Decided(refusal.into_step(request, named)));
+                let step = refusal.into_step(request, named);
+                return Some(Protected::Decided(self.failed(kind, step, request, host)));
             }
             Err(NoCaller::Unavailable(reason)) => {
                 let step = Refusal::new(reason).into_step(request, named);
@@ -86,7 +91,9 @@ impl Gate {
     ) -> Option<Result<Rc<Caller>, NoCaller>> {
         match presented {
             Presented::Nothing | Presented::Others(_) => None,
-            Presented::Bad(reason) => Some(Err(NoCaller::Refused(reason, None))),
+            Presented::Bad(reason) | Presented::Failing(reason) => {
+                Some(Err(NoCaller::Refused(reason, None)))
+            }
             Presented::Token(_, kind, credential) => {
                 let owner = self.owner(kind, credential, patience, host);
                 Some(owner.map(Rc::new))
@@ -150,7 +157,7 @@ impl Presented {
     fn scheme(&self) -> Scheme {
         match self {
             Self::Jwt(scheme, _) | Self::Others(scheme) | Self::Token(scheme, ..) => *scheme,
-            Self::Bad(_) | Self::Nothing => Scheme::Other,
+            Self::Bad(_) | Self::Failing(_) | Self::Nothing => Scheme::Other,
         }
     }
 }

@@ -237,6 +237,7 @@ impl Gate {
         let mut gauges: Vec<_> = budgets.map(gauge).collect();
         gauges.extend(self.bot_gauges(host));
         gauges.extend(self.issuers.gauges(host.now, host.shared));
+        gauges.extend(self.kinds.gauges(host.now, host.shared));
         gauges
     }
 }

@@ -4,6 +4,7 @@ mod access;
 mod actor;
 mod bot;
 mod bot_fetch;
+mod bot_refused;
 mod callback;
 mod caller;
 mod calling;
@@ -11,11 +12,13 @@ mod client;
 mod consumer;
 mod event;
 mod facts;
+mod failing;
 mod forward;
 mod identity_token;
 mod intent;
 mod job;
 mod keys;
+mod kinds;
 mod login;
 mod logout;
 mod lookup;
@@ -27,6 +30,7 @@ mod refusal;
 mod renewal;
 mod second;
 mod shadow;
+mod stale;
 mod status;
 mod step;
 mod waiting;
@@ -51,6 +55,8 @@ use crate::gate::access::Patience;
 use crate::gate::bot::Bots;
 use crate::gate::caller::CallerBudgets;
 use crate::gate::consumer::Consumers;
+use crate::gate::failing::Failing;
+use crate::gate::kinds::Kinds;
 use crate::gate::protected::Protected;
 use crate::gate::refusal::Refusal;
 use crate::gate::shadow::Trial;
@@ -92,6 +98,8 @@ pub struct Gate {
     rights: Rights,
     pins: Pins,
     callers: CallerBudgets,
+    failing: Failing,
+    kinds: Kinds,
     bots: Bots,
 }
 
@@ -114,6 +122,8 @@ impl Gate {
             rights: Rights::new(origin, access.terms),
             pins: Pins::new(origin, workspaces, repositories),
             callers: CallerBudgets::new(&config),
+            failing: Failing::new(),
+            kinds: Kinds::new(&config),
             bots: Bots::new(&config, sessions.ring()),
             issuers: Issuers::new(origin, &config.issuers),
             config,

@@ -23,11 +23,26 @@ const ACCESS_TOKEN: &str = "ATCT";
 const API_TOKEN: &str = "ATAT";
 const APP_PASSWORD: &str = "ATBB";
 
+impl TokenKind {
+    pub(super) const ALL: [Self; 3] = [Self::Access, Self::Api, Self::OAuth];
+
+    /// The word for logs and metrics.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Access => "access_token",
+            Self::Api => "api_token",
+            Self::OAuth => "oauth_token",
+        }
+    }
+}
+
 /// What a request shows.
 #[derive(Debug)]
 pub(super) enum Presented {
     /// Meant for us, and no good.
     Bad(Reason),
+    /// It failed so often that nobody looks at it for a while.
+    Failing(Reason),
     /// A JWT that names one of the issuers, and what it is worth.
     Jwt(Scheme, Judged),
     /// Nothing.
@@ -74,6 +89,9 @@ impl Gate {
         // Two credentials: nobody knows which one counts.
         if values.next().is_some() || value.len() > MAX_BYTES {
             return Presented::Bad(Reason::InvalidToken);
+        }
+        if let Some(reason) = self.failing.refused(value, host.now) {
+            return Presented::Failing(reason);
         }
         let text = std::str::from_utf8(value).unwrap_or_default().trim();
         let (scheme, rest) = text.split_once(' ').unwrap_or((text, ""));

@@ -141,6 +141,11 @@ story!(
         assert!(own.starts_with("Bearer ") && !own.contains(&token));
         assert_eq!(fetched(browser.world), 1);
         assert_eq!(browser.world.edge.gauge(FAILURES), 0);
+        if let Some(envoy) = browser.world.edge.envoy() {
+            let wanted = "bitgate_bot_failures{bitgate_bot=\"deployer\"} 0";
+            let metrics = envoy.prometheus();
+            assert!(metrics.contains(wanted), "{metrics}");
+        }
         let log = browser.world.edge.log().join("\n");
         assert!(log.contains(r#""event":"bot_fetched","bot":"deployer""#));
         assert!(!log.contains(&token) && !log.contains("demo-bot-secret"));
