@@ -80,7 +80,7 @@ impl Reader<'_> {
             [] => rule.methods.as_ref().is_none_or(writes),
             uses => uses.contains(&GitUse::Write),
         };
-        if matches!(rule.inject, Inject::Bot(..))
+        if rule.inject.bot().is_some()
             && may_write
             && !pipeline.branches.is_empty()
             && pipeline.deployment_environments.is_empty()

@@ -34,12 +34,6 @@ struct Match {
     tail: Tail,
 }
 
-const GIT: [(&str, GitUse); 3] = [
-    ("lfs", GitUse::Lfs),
-    ("read", GitUse::Read),
-    ("write", GitUse::Write),
-];
-
 impl Reader<'_> {
     /// The section `status`: who may see more than that the filter is ready.
     pub(super) fn status(&self, node: &Node<'_>) -> Option<Allow> {
@@ -265,11 +259,14 @@ impl Reader<'_> {
             let expected = "expected none beside git, which says which methods";
             self.wrong(&section.path_of("methods"), expected, "some");
         }
-        let items = match node.json {
-            Json::Array(_) => self.list(node)?,
-            _ => vec![node.clone()],
+        let items = match node.json.as_array() {
+            Some(_) => self.list(node)?,
+            None => vec![node.clone()],
         };
-        let uses: Vec<_> = items.iter().map(|item| self.word(item, &GIT)).collect();
+        let uses: Vec<_> = items
+            .iter()
+            .map(|item| self.word(item, &GitUse::WORDS))
+            .collect();
         uses.into_iter().collect()
     }
 

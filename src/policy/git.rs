@@ -15,6 +15,20 @@ pub enum GitUse {
 }
 
 impl GitUse {
+    /// Every one with its name in the configuration.
+    pub const WORDS: [(&str, Self); 3] = [
+        ("lfs", Self::Lfs),
+        ("read", Self::Read),
+        ("write", Self::Write),
+    ];
+
+    /// Its name in the configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        let found = Self::WORDS.iter().find(|(_, known)| *known == self);
+        found.map_or("", |(word, _)| word)
+    }
+
     /// What the request is for. `None` if it is none of git's, or could be read in two ways: with another query
     /// than git's own, and for the files that git read one by one before 2010.
     #[must_use]
@@ -64,9 +78,21 @@ mod tests {
     fn only_what_git_itself_sends_is_read_or_write() {
         use GitUse::{Lfs, Read, Write};
         for (method, target, expected) in [
-            ("GET", "/a/b.git/info/refs?service=git-upload-pack", Some(Read)),
-            ("GET", "/a/b.git/info/refs?service=git-receive-pack", Some(Write)),
-            ("GET", "/a/b/info/refs?service=git-receive-pack", Some(Write)),
+            (
+                "GET",
+                "/a/b.git/info/refs?service=git-upload-pack",
+                Some(Read),
+            ),
+            (
+                "GET",
+                "/a/b.git/info/refs?service=git-receive-pack",
+                Some(Write),
+            ),
+            (
+                "GET",
+                "/a/b/info/refs?service=git-receive-pack",
+                Some(Write),
+            ),
             ("POST", "/a/b.git/git-upload-pack", Some(Read)),
             ("POST", "/a/b.git/git-receive-pack", Some(Write)),
             ("POST", "/a/b.git/info/lfs/objects/batch", Some(Lfs)),
@@ -80,11 +106,31 @@ mod tests {
             ("GET", "/a/b.git/HEAD", None),
             ("GET", "/a/b.git/objects/info/packs", None),
             // What one server reads as a fetch and another as a push.
-            ("GET", "/a/b.git/info/refs?service=git-upload-pack&service=git-receive-pack", None),
-            ("GET", "/a/b.git/info/refs?service=git-receive-pack&service=git-upload-pack", None),
-            ("GET", "/a/b.git/info/refs?service=git-upload-pack;service=git-receive-pack", None),
-            ("GET", "/a/b.git/info/refs?service=git-upload-pack&x=y", None),
-            ("GET", "/a/b.git/info/refs?x=y&service=git-upload-pack", None),
+            (
+                "GET",
+                "/a/b.git/info/refs?service=git-upload-pack&service=git-receive-pack",
+                None,
+            ),
+            (
+                "GET",
+                "/a/b.git/info/refs?service=git-receive-pack&service=git-upload-pack",
+                None,
+            ),
+            (
+                "GET",
+                "/a/b.git/info/refs?service=git-upload-pack;service=git-receive-pack",
+                None,
+            ),
+            (
+                "GET",
+                "/a/b.git/info/refs?service=git-upload-pack&x=y",
+                None,
+            ),
+            (
+                "GET",
+                "/a/b.git/info/refs?x=y&service=git-upload-pack",
+                None,
+            ),
             ("GET", "/a/b.git/info/refs?service=git-upload-pack&", None),
             ("GET", "/a/b.git/info/refs?&service=git-upload-pack", None),
             ("GET", "/a/b.git/info/refs?service=git%2dupload-pack", None),
@@ -95,7 +141,11 @@ mod tests {
             ("GET", "/a/b.git/info/refs?service=Git-Upload-Pack", None),
             ("GET", "/a/b.git/info/refs?service=git-upload-archive", None),
             ("GET", "/a/b.git/info/refs?service=", None),
-            ("POST", "/a/b.git/git-upload-pack?service=git-receive-pack", None),
+            (
+                "POST",
+                "/a/b.git/git-upload-pack?service=git-receive-pack",
+                None,
+            ),
             ("POST", "/a/b.git/git-receive-pack?", None),
             // Other methods.
             ("HEAD", "/a/b.git/info/refs?service=git-upload-pack", None),

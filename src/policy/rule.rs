@@ -32,6 +32,9 @@ pub enum Inject {
     /// `Authorization` with the token of a bot, which is named by its place in the configuration, and
     /// the identity headers.
     Bot(usize, TokenForm),
+    /// `Authorization` with the token of whoever acts, or with that of this bot for those who have none
+    /// of Bitbucket's: pipelines, and callers with a token of another issuer. And the identity headers.
+    OwnOrBot(usize, TokenForm),
 }
 
 /// How a token is written into `Authorization`.
@@ -48,7 +51,7 @@ impl Inject {
     #[must_use]
     pub fn bot(self) -> Option<usize> {
         match self {
-            Self::Bot(place, _) => Some(place),
+            Self::Bot(place, _) | Self::OwnOrBot(place, _) => Some(place),
             Self::Bearer | Self::Git | Self::Identity | Self::None => None,
         }
     }
@@ -57,7 +60,7 @@ impl Inject {
     #[must_use]
     pub fn is_credential(self) -> bool {
         match self {
-            Self::Bearer | Self::Git | Self::Bot(..) => true,
+            Self::Bearer | Self::Git | Self::Bot(..) | Self::OwnOrBot(..) => true,
             Self::Identity | Self::None => false,
         }
     }
@@ -306,7 +309,9 @@ mod tests {
         let git = |uses: &[GitUse]| {
             let paths = uses.iter().flat_map(|one| one.paths("/{w}/{r}"));
             Rule {
-                paths: paths.map(|path| PathTemplate::parse(&path).unwrap()).collect(),
+                paths: paths
+                    .map(|path| PathTemplate::parse(&path).unwrap())
+                    .collect(),
                 git: uses.to_vec(),
                 ..rule("/", None)
             }
@@ -324,7 +329,11 @@ mod tests {
             ("POST", "/a/b.git/info/lfs/objects/batch", 1),
             ("POST", "/a/b.git/info/lfs/locks/7/unlock", 1),
             ("GET", "/a/b.git/info/refs", 2),
-            ("GET", "/a/b.git/info/refs?service=git-upload-pack&service=git-receive-pack", 2),
+            (
+                "GET",
+                "/a/b.git/info/refs?service=git-upload-pack&service=git-receive-pack",
+                2,
+            ),
             ("POST", "/a/b.git/x/git-upload-pack", 2),
             ("POST", "/a/git-upload-pack", 2),
         ] {
@@ -333,8 +342,14 @@ mod tests {
             };
             assert_eq!(index, expected, "{method} {path}");
             if index < 2 {
-                let asked = found.asked(method, target(path).path()).map(|asked| asked.template.clone());
-                let name = asked.and_then(|template| template.capture("r", target(path).path()).map(str::to_owned));
+                let asked = found
+                    .asked(method, target(path).path())
+                    .map(|asked| asked.template.clone());
+                let name = asked.and_then(|template| {
+                    template
+                        .capture("r", target(path).path())
+                        .map(str::to_owned)
+                });
                 assert_eq!(name.as_deref(), Some("b"), "{path}");
             }
         }
