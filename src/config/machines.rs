@@ -1,5 +1,7 @@
 //! What rules about machines need elsewhere in the configuration.
 
+use std::rc::Rc;
+
 use crate::config::Access;
 use crate::config::reader::{Reader, quoted};
 use crate::identity::Principal;
@@ -12,7 +14,7 @@ const READS: [&str; 3] = ["GET", "HEAD", "OPTIONS"];
 impl Reader<'_> {
     /// That each issuer and workspace is known that a rule names, and that nobody is promised a token
     /// that there is not.
-    pub(super) fn known_machines(&self, issuers: &[Issuer], access: &Access, rules: &[Rule]) {
+    pub(super) fn known_machines(&self, issuers: &[Rc<Issuer>], access: &Access, rules: &[Rule]) {
         for (index, rule) in rules.iter().enumerate() {
             let Allow::When(condition) = &rule.allow else {
                 continue;
@@ -21,7 +23,7 @@ impl Reader<'_> {
             for part in condition.parts() {
                 match part {
                     Condition::Issuer { issuer, .. } => {
-                        if !issuers.iter().any(|known| *known.issuer == **issuer) {
+                        if !issuers.iter().any(|known| known.issuer == *issuer) {
                             self.wrong(&path, "expected one of the issuers", &quoted(issuer));
                         }
                     }
@@ -41,7 +43,13 @@ impl Reader<'_> {
         }
     }
 
-    fn known_pipeline(&self, path: &str, pipeline: &Pipeline, issuers: &[Issuer], access: &Access) {
+    fn known_pipeline(
+        &self,
+        path: &str,
+        pipeline: &Pipeline,
+        issuers: &[Rc<Issuer>],
+        access: &Access,
+    ) {
         let mut workspaces = issuers.iter().filter_map(|issuer| match &issuer.kind {
             Kind::Other => None,
             Kind::Pipelines {

@@ -17,7 +17,7 @@ use crate::gate::waiting::Wait;
 use crate::gate::{Gate, Job, Reason};
 use crate::host::Host;
 use crate::identity::{Identity, PipelineStep, Principal};
-use crate::issuers::{Judged, VerifiedToken};
+use crate::issuers::{Issuer, Judged, VerifiedToken};
 use crate::jose::InvalidToken;
 use crate::rights::{Budget, Known, Priority, Question};
 use crate::session::Subject;
@@ -47,12 +47,12 @@ pub(super) enum Proof {
     /// Bitbucket's own credential.
     Credential(Credential),
     /// A JWT of this issuer.
-    Token(Rc<VerifiedToken>, Rc<str>),
+    Token(Rc<VerifiedToken>, Rc<Issuer>),
 }
 
 impl Caller {
     /// Whoever a verified token names. Its subject is nobody's account at Bitbucket, whatever it says.
-    pub(super) fn of(token: Rc<VerifiedToken>, issuer: Rc<str>) -> Self {
+    pub(super) fn of(token: Rc<VerifiedToken>, issuer: Rc<Issuer>) -> Self {
         Self {
             principal: match token.step {
                 Some(_) => Principal::Pipeline,
@@ -77,7 +77,7 @@ impl Caller {
     pub(super) fn issuer(&self) -> Option<(&str, &str)> {
         match &self.proof {
             Proof::Credential(_) => None,
-            Proof::Token(token, issuer) => Some((issuer, &token.subject)),
+            Proof::Token(token, issuer) => Some((&issuer.issuer, &token.subject)),
         }
     }
 
@@ -108,7 +108,9 @@ impl Caller {
         match &self.proof {
             Proof::Credential(_) => Cow::Borrowed(&self.name),
             // The subject of a pipeline has the step in it.
-            Proof::Token(token, issuer) => Cow::Owned(format!("{issuer} {}", token.subject)),
+            Proof::Token(token, issuer) => {
+                Cow::Owned(format!("{} {}", issuer.issuer, token.subject))
+            }
         }
     }
 
@@ -180,12 +182,16 @@ impl Gate {
         };
         match judged {
             Judged::Verified(token) => {
-                let issuer = self.issuers.name_of(token.issuer);
+                let issuer = self.issuers.get(token.issuer);
+                let issuer = issuer.ok_or(NoCaller::Unavailable(Reason::KeysUnavailable))?;
+                let issuer = Rc::clone(issuer);
                 Ok(Caller::of(token, issuer))
             }
             Judged::NotOurs => Err(NoCaller::Refused(Reason::InvalidToken, None)),
             Judged::Refused(issuer, why) => {
-                let detail = format!("{}: {why}", self.issuers.name_of(issuer));
+                let issuer = self.issuers.get(issuer);
+                let name = issuer.map_or("", |issuer| issuer.issuer.as_str());
+                let detail = format!("{name}: {why}");
                 Err(NoCaller::Refused(Reason::from(why), Some(detail)))
             }
             // Whoever has the lease begins the job, however long the request has waited.

@@ -14,7 +14,7 @@ use crate::gate::refusal::Refusal;
 use crate::gate::waiting::Wait;
 use crate::gate::{Forward, Gate, Reason, Step};
 use crate::host::Host;
-use crate::http::HeaderValue;
+use crate::http::{HeaderValue, Request};
 use crate::policy::{Inject, Rule, TokenForm};
 
 impl Gate {
@@ -34,22 +34,9 @@ impl Gate {
         } = subject;
         let named = Some((index, rule));
         let scheme = presented.scheme();
-        let kind = self.kind_of(&presented);
-        let caller = match self.caller(presented, patience, host)? {
-            Ok(caller) => {
-                self.succeeded(kind, &caller, request, host);
-                caller
-            }
-            Err(NoCaller::Waits(wait)) => return Some(Protected::Waits(wait)),
-            Err(NoCaller::Refused(reason, detail)) => {
-                let refusal = Refusal::new(reason).with_some_detail(detail);
-                let step = refusal.into_step(request, named);
-                return Some(Protected::Decided(self.failed(kind, step, request, host)));
-            }
-            Err(NoCaller::Unavailable(reason)) => {
-                let step = Refusal::new(reason).into_step(request, named);
-                return Some(Protected::Decided(step));
-            }
+        let caller = match self.judged(presented, request, named, patience, host)? {
+            Ok(caller) => caller,
+            Err(protected) => return Some(protected),
         };
         // A browser sends a password along with what other sites make it do, as it does cookies.
         let is_meant = scheme != Scheme::Basic
@@ -80,6 +67,46 @@ impl Gate {
         };
         let step = Refusal::new(reason).into_step(request, named);
         Some(Protected::Decided(step.about_caller(&caller)))
+    }
+
+    /// Whose the credential is that a request shows, or what becomes of the request; `None` if it shows none
+    /// of ours.
+    pub(super) fn caller_of(
+        self: &Rc<Self>,
+        request: &Request,
+        named: Option<(usize, &Rule)>,
+        patience: Patience,
+        host: &mut Host<'_>,
+    ) -> Option<Result<Rc<Caller>, Protected>> {
+        let presented = self.presented(&request.headers, host);
+        self.judged(presented, request, named, patience, host)
+    }
+
+    fn judged(
+        self: &Rc<Self>,
+        presented: Presented,
+        request: &Request,
+        named: Option<(usize, &Rule)>,
+        patience: Patience,
+        host: &mut Host<'_>,
+    ) -> Option<Result<Rc<Caller>, Protected>> {
+        let kind = self.kind_of(&presented);
+        Some(match self.caller(presented, patience, host)? {
+            Ok(caller) => {
+                self.succeeded(kind, &caller, request, host);
+                Ok(caller)
+            }
+            Err(NoCaller::Waits(wait)) => Err(Protected::Waits(wait)),
+            Err(NoCaller::Refused(reason, detail)) => {
+                let refusal = Refusal::new(reason).with_some_detail(detail);
+                let step = refusal.into_step(request, named);
+                Err(Protected::Decided(self.failed(kind, step, request, host)))
+            }
+            Err(NoCaller::Unavailable(reason)) => {
+                let step = Refusal::new(reason).into_step(request, named);
+                Err(Protected::Decided(step))
+            }
+        })
     }
 
     /// Whose the credential is that a request shows; `None` if it shows none of ours.

@@ -167,7 +167,7 @@ impl Gate {
     /// Called every second or so, on every worker; one of them asks.
     pub fn on_tick(self: &Rc<Self>, host: &mut Host<'_>) -> Vec<Job> {
         let mut jobs = self.bot_jobs(host);
-        jobs.extend(self.key_jobs(host));
+        jobs.extend(self.issuers.on_tick(host).into_iter().map(Job::Keys));
         jobs.extend(self.groups_job(host));
         jobs
     }

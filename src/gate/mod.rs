@@ -193,7 +193,7 @@ impl Gate {
             return self.refuse(&request, None, Reason::MethodNotSupported);
         }
         if may_be_ours(&request.target) {
-            return self.on_endpoint(request, host);
+            return self.on_endpoint(request, waited_until, host);
         }
         let (mut start, mut noted) = (0, Vec::new());
         let policy = &self.config.policy;
@@ -251,7 +251,12 @@ impl Gate {
         }
     }
 
-    fn on_endpoint(self: &Rc<Self>, request: Request, host: &mut Host<'_>) -> Step {
+    fn on_endpoint(
+        self: &Rc<Self>,
+        request: Request,
+        waited_until: Option<UnixTime>,
+        host: &mut Host<'_>,
+    ) -> Step {
         if let Some(error) = request.target.ambiguity() {
             return Refusal::malformed(Malformed::Target(error)).into_step(&request, None);
         }
@@ -274,7 +279,7 @@ impl Gate {
             Some("/callback") => self.on_callback(request, host),
             Some("/login") => self.on_login(&request, host),
             Some("/logout") => self.on_logout(&request, host),
-            Some("/session") => self.on_session(&request, host),
+            Some("/session") => self.on_session(request, waited_until, host),
             Some(_) | None => self.refuse(&request, None, Reason::NotFound),
         }
     }

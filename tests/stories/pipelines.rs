@@ -581,3 +581,22 @@ story!(a_bad_token_is_not_saved_by_a_session, setup(), |world| {
     let answer = world.send(request);
     assert_eq!(header(&answer, "x-bitgate-reason"), "token_expired");
 });
+
+story!(
+    a_program_can_ask_whom_its_token_makes_it,
+    setup(),
+    |world| {
+        let token = step(world, &json!({"lifetime": 600}));
+        let answer = ask(world, "/_bitgate/session", &token);
+        assert_eq!(answer.status(), 200);
+        let document: Value = serde_json::from_slice(answer.body()).unwrap();
+        assert_eq!(document["principal"], "pipeline");
+        assert_eq!(document["repository_uuid"], WIDGETS);
+        assert_eq!(document["branch"], "main");
+        assert_eq!(document["account_id"], Value::Null);
+        assert!(document["seconds_left"].as_u64().unwrap() > 500);
+        let old = step(world, &json!({"exp": -120}));
+        let answer = ask(world, "/_bitgate/session", &old);
+        assert_eq!(header(&answer, "x-bitgate-reason"), "token_expired");
+    }
+);
