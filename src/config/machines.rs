@@ -6,7 +6,7 @@ use crate::config::Access;
 use crate::config::reader::{Reader, quoted};
 use crate::identity::Principal;
 use crate::issuers::{Issuer, Kind};
-use crate::policy::{Allow, Condition, Inject, Name, Part, Pipeline, Rule};
+use crate::policy::{Allow, Condition, GitUse, Inject, Name, Part, Pipeline, Rule};
 
 /// Methods that change nothing.
 const READS: [&str; 3] = ["GET", "HEAD", "OPTIONS"];
@@ -84,14 +84,17 @@ impl Reader<'_> {
     /// A branch is chosen by whoever may push.
     fn guarded(&self, index: usize, rule: &Rule, pipeline: &Pipeline) {
         let writes = |methods: &Vec<String>| methods.iter().any(|it| !READS.contains(&it.as_str()));
-        let may_write = rule.methods.as_ref().is_none_or(writes);
-        if matches!(rule.inject, Inject::Bot(..))
+        let may_write = match rule.git.as_slice() {
+            [] => rule.methods.as_ref().is_none_or(writes),
+            uses => uses.contains(&GitUse::Write),
+        };
+        if rule.inject.bot().is_some()
             && may_write
             && !pipeline.branches.is_empty()
             && pipeline.deployment_environments.is_empty()
         {
             let message = "only the branch guards a write with the bot's credential, and whoever may \
-                           push chooses it: name a deployment_environment, or the methods that read";
+                           push chooses it: name a deployment_environment, or match what reads: methods, git";
             self.warn(&format!("rules[{index}].allow"), message);
         }
     }

@@ -233,7 +233,7 @@ impl Gate {
         patience: Patience,
         host: &mut Host<'_>,
     ) -> Result<Option<HeaderValue>, Box<Protected>> {
-        let Inject::Bot(place, form) = rule.inject else {
+        let (Inject::Bot(place, form) | Inject::OwnOrBot(place, form)) = rule.inject else {
             return Ok(None);
         };
         let no_token = match self.bot_token(place, host) {
@@ -273,6 +273,10 @@ impl Gate {
         host: &mut Host<'_>,
     ) -> Result<Option<HeaderValue>, Box<Protected>> {
         let named = (subject.index, subject.rule);
+        // Whoever has a session has a token.
+        if matches!(subject.rule.inject, Inject::OwnOrBot(..)) {
+            return Ok(None);
+        }
         let found = self.bot_authorization(named, subject.request, subject.patience, host);
         found.map_err(|stopped| match *stopped {
             Protected::Decided(step) => {

@@ -15,7 +15,7 @@ use crate::gate::waiting::Wait;
 use crate::gate::{Forward, Gate, Reason, Step};
 use crate::host::Host;
 use crate::http::{HeaderValue, Request};
-use crate::policy::{Inject, Rule};
+use crate::policy::{Inject, Rule, TokenForm};
 
 impl Gate {
     /// What becomes of a request that shows a credential of ours; `None` if it shows none.
@@ -149,7 +149,10 @@ impl Gate {
             Box::new(Protected::Decided(step.about_caller(caller)))
         };
         let own = passed_on(rule, caller).map_err(stop)?;
-        let of_bot = self.bot_authorization(named, request, patience, host)?;
+        let authorization = match own {
+            Some(own) => Some(own),
+            None => self.bot_authorization(named, request, patience, host)?,
+        };
         let actor = Actor::Caller(caller);
         let signed = self.identity_token(rule, actor, host);
         let signed = signed.map_err(|_| stop(Reason::NoRandomness))?;
@@ -160,7 +163,6 @@ impl Gate {
         let mut forward = self.forward(request, cookies);
         // It was for us, and goes no further by itself.
         forward.remove.push("authorization".to_owned());
-        let authorization = own.or(of_bot);
         Ok(forward
             .for_actor(&self.config, rule.inject, actor, authorization, groups, id)
             .with_identity_token(signed))
@@ -172,9 +174,12 @@ fn passed_on(rule: &Rule, caller: &Caller) -> Result<Option<HeaderValue>, Reason
     let form = match rule.inject {
         Inject::Bot(..) | Inject::Identity | Inject::None => return Ok(None),
         // A rule that names a consumer wants the token of that one: with its scopes, and no others.
-        Inject::Bearer | Inject::Git if rule.consumer.is_some() => return Err(Reason::NoToken),
-        Inject::Bearer => Credential::authorization,
-        Inject::Git => Credential::git_authorization,
+        Inject::Bearer | Inject::Git | Inject::OwnOrBot(..) if rule.consumer.is_some() => {
+            return Err(Reason::NoToken);
+        }
+        Inject::OwnOrBot(..) if caller.credential().is_none() => return Ok(None),
+        Inject::Bearer | Inject::OwnOrBot(_, TokenForm::Bearer) => Credential::authorization,
+        Inject::Git | Inject::OwnOrBot(_, TokenForm::Git) => Credential::git_authorization,
     };
     let value = caller.credential().and_then(form);
     value.map(Some).ok_or(Reason::NoToken)

@@ -89,15 +89,19 @@ impl Response {
     /// A JSON document that says the same to everybody. Caches keep it for five minutes.
     #[must_use]
     pub fn published(media_type: &'static str, document: &serde_json::Value) -> Self {
-        let mut response = Self::json(200, document);
-        for (name, value) in &mut response.headers {
-            match *name {
-                "cache-control" => *value = HeaderValue::fixed("public, max-age=300"),
-                "content-type" => *value = HeaderValue::fixed(media_type),
-                _ => {}
-            }
+        Self::json(200, document)
+            .with_own("content-type", media_type)
+            .with_own("cache-control", "public, max-age=300")
+    }
+
+    /// With another value of a field that it has.
+    #[must_use]
+    pub fn with_own(mut self, name: &str, text: &'static str) -> Self {
+        let mut fields = self.headers.iter_mut();
+        if let Some((_, value)) = fields.find(|(known, _)| *known == name) {
+            *value = HeaderValue::fixed(text);
         }
-        response
+        self
     }
 
     /// One line of text.
