@@ -6,10 +6,11 @@ use crate::bitbucket::{
     Credential, Endpoint, InvalidAnswer, directory_call, groups_call, membership_call, next_call,
     persons_repositories_call, projects_call, read_directory, read_groups, read_membership,
     read_owner, read_projects, read_repositories, read_repository, read_visible, read_workspace,
-    read_workspaces, repositories_call, repository_call, user_call, visible_call, workspace_call,
-    workspaces_call,
+    read_workspaces, repositories_call, repository_call, user_call, visible_call, visible_path,
+    workspace_call, workspaces_call,
 };
 use crate::http::{Call, Reply};
+use crate::policy::Permission;
 use crate::rights::{Answer, Question, Refused, Row};
 use crate::time::Seconds;
 
@@ -181,7 +182,10 @@ impl Collected {
     ) -> Result<Option<Call>, Failure> {
         let next = match self.read(reply, api) {
             Ok(next) => next,
-            Err(InvalidAnswer::Denied(_) | InvalidAnswer::NotFound) if self.asks_whose() => None,
+            Err(InvalidAnswer::Denied(_) | InvalidAnswer::NotFound) if self.asks_whose() => {
+                self.rows.clear();
+                None
+            }
             // Who has no role in a workspace, or sees none of it, gets 403 or 404.
             Err(InvalidAnswer::Denied(403) | InvalidAnswer::NotFound) if self.may_have_none() => {
                 None
@@ -256,10 +260,19 @@ impl Collected {
                 self.rows.push(Row::new(&row.slug, row.uuid));
                 Ok(None)
             }
-            Question::Reach(_) => {
-                let workspace = read_workspace(reply)?;
-                self.rows.push(Row::new(&workspace.slug, workspace.uuid));
+            // Everybody sees a workspace that is public, but nobody else is a member of what is in it.
+            Question::Reach(_) if self.pages > 0 => {
+                if read_visible(reply, api)?.rows.is_empty() {
+                    self.rows.clear();
+                }
                 Ok(None)
+            }
+            Question::Reach(_) => {
+                let (workspace, is_private) = read_workspace(reply)?;
+                let visible = || visible_path(&workspace.uuid, Permission::Read);
+                let next = (!is_private).then(visible);
+                self.rows.push(Row::new(&workspace.slug, workspace.uuid));
+                Ok(next)
             }
             Question::Visible(_, permission) => {
                 let page = read_visible(reply, api)?;

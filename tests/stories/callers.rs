@@ -467,3 +467,35 @@ story!(
         assert_eq!(received(world, "authorization"), [token]);
     }
 );
+
+/// The workspace as everybody gets to see it, whose token they ever have.
+fn make_public(world: &World) {
+    let workspace = json!({
+        "slug": "acme",
+        "uuid": "{77aa0000-1111-4222-8333-444455556666}",
+        "is_private": false,
+    });
+    world.bitbucket().fail_next(Fault {
+        path: "/2.0/workspaces/acme".to_owned(),
+        times: 1_000,
+        response: FaultResponse::Raw {
+            status: 200,
+            headers: vec![("content-type", "application/json".to_owned())],
+            body: workspace.to_string().into_bytes(),
+        },
+    });
+}
+
+story!(to_see_a_public_workspace_proves_nothing, setup(), |world| {
+    make_public(world);
+    let own = access_token(world, &json!({}));
+    let others = access_token(world, &json!({"workspace": "beta-labs"}));
+    for (token, expected) in [
+        (own.as_str(), "ok"),
+        (&others, "credential_refused"),
+        ("ATCTT3xFfGN0nobodys-at-all", "credential_refused"),
+    ] {
+        assert_eq!(verdict(world, "/bot", &bearer(token)), expected);
+    }
+    assert_eq!(verdict(world, "/read/widgets", &bearer(&own)), "ok");
+});
