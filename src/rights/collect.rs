@@ -63,10 +63,20 @@ impl Failure {
         }
     }
 
-    /// Whether Bitbucket answered, and would answer other questions: that a bot may not see a workspace
-    /// which somebody made up is no outage.
+    /// Whether Bitbucket answered, and would answer other questions. It may not like the looks of a
+    /// credential, and whoever brings a few such must not stop the questions about others.
     #[must_use]
-    pub fn is_about_this(&self) -> bool {
+    pub fn is_answer(&self) -> bool {
+        let is_odd = matches!(
+            self,
+            Self::Unavailable(InvalidAnswer::Unavailable(400..=499))
+        );
+        is_odd || self.is_about_this()
+    }
+
+    /// Whether the answer is likely to stay: that a bot may not see a workspace which somebody made up
+    /// is no outage.
+    fn is_about_this(&self) -> bool {
         match self {
             Self::Unavailable(InvalidAnswer::Denied(status)) => *status == 403,
             Self::Unavailable(InvalidAnswer::NotFound) => true,

@@ -499,3 +499,22 @@ story!(to_see_a_public_workspace_proves_nothing, setup(), |world| {
     }
     assert_eq!(verdict(world, "/read/widgets", &bearer(&own)), "ok");
 });
+
+story!(
+    odd_tokens_stop_no_questions_about_others,
+    setup(),
+    |world| {
+        world.bitbucket().fail_next(Fault {
+            path: "/2.0/workspaces/acme".to_owned(),
+            times: 8,
+            response: FaultResponse::Status(400),
+        });
+        for number in 0..8 {
+            let odd = bearer(&format!("ATCTT3xFfGN0-odd-{number:05}"));
+            let reason = verdict(world, "/bot", &odd);
+            assert_eq!(reason, "rights_unavailable", "{number}");
+        }
+        let grace = basic(ADDRESS, &api_token(world, "grace"));
+        assert_eq!(verdict(world, "/member", &grace), "ok");
+    }
+);
