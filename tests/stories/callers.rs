@@ -518,3 +518,15 @@ story!(
         assert_eq!(verdict(world, "/member", &grace), "ok");
     }
 );
+
+story!(stale_tokens_leave_calls_to_new_ones, setup(), |world| {
+    let stale = ["a", "b", "c"].map(|it| bearer(&format!("ATCTT3xFfGN0-stale-{it}-stale")));
+    for _ in 0..30 {
+        for token in &stale {
+            assert_eq!(verdict(world, "/bot", token), "credential_refused");
+        }
+        world.advance(65);
+    }
+    let new = bearer(&access_token(world, &json!({})));
+    assert_eq!(verdict(world, "/bot", &new), "ok");
+});
