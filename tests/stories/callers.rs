@@ -264,6 +264,8 @@ story!(a_bad_credential_falls_back_to_nothing, setup(), |world| {
         "Bearer",
         "Bearer ",
         "bearer  ",
+        "Bearer\tATCTT3xFfGN0nobodys-at-all",
+        "Bearer ATCTT3xFfGN0nobodys-\u{e9}t-all",
         "Bearer two words",
         "Bearer ATCTT3xFfGN0nobodys-at-all",
         "Basic eC10b2tlbi1hdXRoOg==",
