@@ -460,6 +460,44 @@ fn a_preset_knows_what_an_issuer_has_to_say() {
     assert!(parse(&config.to_string()).is_ok());
 }
 
+/// LFS says in its body what it does: with the bot of pushes, whoever may fetch could write.
+#[test]
+fn a_bot_that_pushes_is_no_bot_for_lfs_alone() {
+    let mut config = minimal();
+    config["bots"] = json!({
+        "reader": {"access_token": {"env": "SECRET"}},
+        "deployer": {"client_credentials": client("a")},
+    });
+    let rules = |bot: &str, uses: Value| {
+        json!([
+            {"match": {"path": "/acme/{repo}.git", "git": "write"},
+             "allow": {"repository": "acme/{repo}", "permission": "write"},
+             "inject": {"bot": "deployer", "as": "git", "own_first": true}},
+            {"match": {"path": "/acme/{repo}", "git": uses}, "allow": {"workspace": "acme"},
+             "inject": {"bot": bot, "as": "git"}},
+        ])
+    };
+    for (bot, uses, warned) in [
+        ("reader", json!(["read", "lfs"]), vec![]),
+        ("deployer", json!("read"), vec![]),
+        ("deployer", json!(["lfs", "write"]), vec![]),
+        (
+            "deployer",
+            json!(["read", "lfs"]),
+            vec!["rules[1].match.git"],
+        ),
+    ] {
+        config["rules"] = rules(bot, uses);
+        let read = parse(&config.to_string()).unwrap();
+        let injects: Vec<_> = read.policy.rules().iter().map(|rule| rule.inject).collect();
+        assert_eq!(injects[0], Inject::OwnOrBot(1, TokenForm::Git));
+        assert!(matches!(injects[1], Inject::Bot(_, TokenForm::Git)));
+        let warnings = read.warnings.iter().map(|it| it.path.as_str());
+        let warnings: Vec<_> = warnings.filter(|path| path.starts_with("rules")).collect();
+        assert_eq!(warnings, warned, "{bot}");
+    }
+}
+
 #[test]
 fn a_nickname_in_a_header_is_a_warning() {
     let mut config = minimal();
