@@ -532,3 +532,31 @@ story!(stale_tokens_leave_calls_to_new_ones, setup(), |world| {
     let new = bearer(&access_token(world, &json!({})));
     assert_eq!(verdict(world, "/bot", &new), "ok");
 });
+
+story!(who_may_not_ask_keeps_nobody_from_it, setup(), |world| {
+    let grace = basic(ADDRESS, &api_token(world, "grace"));
+    assert_eq!(verdict(world, "/signed-in", &grace), "ok");
+    let made_up = |number: usize| bearer(&format!("ATCTT3xFfGN0-made-up-{number:05}"));
+    for number in 0..20 {
+        ask(world, "/bot", &made_up(number));
+    }
+    for path in [
+        "/2.0/user/workspaces",
+        "/2.0/user/workspaces/{workspace}/permission",
+    ] {
+        world.bitbucket().fail_next(Fault {
+            path: path.to_owned(),
+            times: 1_000,
+            response: FaultResponse::Status(503),
+        });
+    }
+    for _ in 0..5 {
+        assert_eq!(verdict(world, "/member", &grace), "rights_unavailable");
+        world.advance(6);
+    }
+    world.bitbucket().forgive();
+    world.advance(31);
+    // The first after the pause finds out whether Bitbucket is there again, if it may ask at all.
+    assert_eq!(verdict(world, "/bot", &made_up(20)), "api_budget_exhausted");
+    assert_eq!(verdict(world, "/member", &grace), "ok");
+});
