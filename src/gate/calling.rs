@@ -14,7 +14,7 @@ use crate::gate::refusal::Refusal;
 use crate::gate::waiting::Wait;
 use crate::gate::{Forward, Gate, Reason, Step};
 use crate::host::Host;
-use crate::http::HeaderValue;
+use crate::http::{HeaderValue, Request};
 use crate::policy::{Inject, Rule};
 
 impl Gate {
@@ -51,10 +51,7 @@ impl Gate {
                 return Some(Protected::Decided(step));
             }
         };
-        // A browser sends a password along with what other sites make it do, as it does cookies.
-        let is_meant = scheme != Scheme::Basic
-            || is_intended(request, &self.config.public.origin, &rule.origins);
-        let reason = match is_meant {
+        let reason = match self.is_meant(scheme, request, rule) {
             false => Reason::CrossSite,
             true => match self.decide(rule, request, Actor::Caller(&caller), patience, host) {
                 Decision::Allowed(aging) => {
@@ -80,6 +77,12 @@ impl Gate {
         };
         let step = Refusal::new(reason).into_step(request, named);
         Some(Protected::Decided(step.about_caller(&caller)))
+    }
+
+    /// Whether whoever has the credential means the request: a browser sends a password along with what
+    /// other sites make it do, as it does cookies.
+    pub(super) fn is_meant(&self, scheme: Scheme, request: &Request, rule: &Rule) -> bool {
+        scheme != Scheme::Basic || is_intended(request, &self.config.public.origin, &rule.origins)
     }
 
     /// Whose the credential is that a request shows; `None` if it shows none of ours.
@@ -154,7 +157,7 @@ fn passed_on(rule: &Rule, caller: &Caller) -> Result<Option<HeaderValue>, Reason
 }
 
 impl Presented {
-    fn scheme(&self) -> Scheme {
+    pub(super) fn scheme(&self) -> Scheme {
         match self {
             Self::Jwt(scheme, _) | Self::Others(scheme) | Self::Token(scheme, ..) => *scheme,
             Self::Bad(_) | Self::Failing(_) | Self::Nothing => Scheme::Other,
