@@ -549,3 +549,47 @@ fn message(value: &Value) -> prost_types::Value {
     };
     prost_types::Value { kind: Some(kind) }
 }
+
+/// Two workspaces can each have a repository of the same name.
+#[test]
+fn a_repository_by_name_is_in_one_workspace() {
+    let mut config = minimal();
+    let uuid = "{99cc0000-1111-4222-8333-444455556666}";
+    let mut other = pipelines();
+    other["bitbucket_pipelines"] = json!({"workspace": "beta-labs", "workspace_uuid": uuid});
+    config["bots"] = json!({"b": {"access_token": {"env": "SECRET"}}});
+    config["rights"] = json!({"bot": "b"});
+    for (issuers, pipeline, is_good) in [
+        (json!([pipelines()]), json!({"repository": "widgets"}), true),
+        (
+            json!([pipelines(), other]),
+            json!({"repository": uuid}),
+            true,
+        ),
+        (
+            json!([pipelines(), other]),
+            json!({"repository": "widgets"}),
+            false,
+        ),
+        (
+            json!([pipelines(), other]),
+            json!({"repository": "{repo}"}),
+            false,
+        ),
+        (
+            json!([pipelines(), other]),
+            json!({"workspace": "acme", "repository": "{repo}"}),
+            true,
+        ),
+    ] {
+        config["issuers"] = issuers;
+        config["rules"] = json!([{"match": {"path": "/{repo}"}, "allow": {"pipeline": pipeline}}]);
+        let read = parse(&config.to_string());
+        let problem = read.err().unwrap_or_default();
+        let expected = match is_good {
+            true => String::new(),
+            false => "rules[0].allow: expected the workspace too, since each of them can have a repository of this name, but found a name\n".to_owned(),
+        };
+        assert_eq!(problem, expected);
+    }
+}

@@ -74,6 +74,15 @@ impl Reader<'_> {
                 .iter()
                 .any(|(known, _)| known.split_once('/').is_some_and(|(_, it)| it == slug)),
         };
+        let by_uuid = matches!(
+            pipeline.repository,
+            None | Some(Part::Literal(Name::Uuid(_)))
+        );
+        if !by_uuid && pipeline.workspace.is_none() && workspaces.next().is_some() {
+            let expected =
+                "expected the workspace too, since each of them can have a repository of this name";
+            self.wrong(path, expected, "a name");
+        }
         // A token has the UUID only.
         if !is_named && access.bot.is_none() {
             let expected = "expected the repository's UUID, or rights.bot to ask what it is called";

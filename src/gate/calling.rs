@@ -38,10 +38,7 @@ impl Gate {
             Ok(caller) => caller,
             Err(protected) => return Some(protected),
         };
-        // A browser sends a password along with what other sites make it do, as it does cookies.
-        let is_meant = scheme != Scheme::Basic
-            || is_intended(request, &self.config.public.origin, &rule.origins);
-        let reason = match is_meant {
+        let reason = match self.is_meant(scheme, request, rule) {
             false => Reason::CrossSite,
             true => match self.decide(rule, request, Actor::Caller(&caller), patience, host) {
                 Decision::Allowed(aging) => {
@@ -107,6 +104,12 @@ impl Gate {
                 Err(Protected::Decided(step))
             }
         })
+    }
+
+    /// Whether whoever has the credential means the request: a browser sends a password along with what
+    /// other sites make it do, as it does cookies.
+    pub(super) fn is_meant(&self, scheme: Scheme, request: &Request, rule: &Rule) -> bool {
+        scheme != Scheme::Basic || is_intended(request, &self.config.public.origin, &rule.origins)
     }
 
     /// Whose the credential is that a request shows; `None` if it shows none of ours.
@@ -186,7 +189,7 @@ fn passed_on(rule: &Rule, caller: &Caller) -> Result<Option<HeaderValue>, Reason
 }
 
 impl Presented {
-    fn scheme(&self) -> Scheme {
+    pub(super) fn scheme(&self) -> Scheme {
         match self {
             Self::Jwt(scheme, _) | Self::Others(scheme) | Self::Token(scheme, ..) => *scheme,
             Self::Bad(_) | Self::Failing(_) | Self::Nothing => Scheme::Other,

@@ -112,9 +112,11 @@ impl Gate {
             return Asked::Refused(Reason::RightsUnavailable);
         }
         if let Err(spent) = budget.take(priority, host.now, host.shared) {
+            self.api_circuit.uncalled(host.shared);
             return Asked::Refused(Reason::from(spent));
         }
         let Some(lease) = self.rights.lease(spot, self.lookup_span(), host) else {
+            self.api_circuit.uncalled(host.shared);
             return Asked::Leased;
         };
         let collected = Collected::new(question.clone(), asker, about);

@@ -532,3 +532,60 @@ story!(stale_tokens_leave_calls_to_new_ones, setup(), |world| {
     let new = bearer(&access_token(world, &json!({})));
     assert_eq!(verdict(world, "/bot", &new), "ok");
 });
+
+story!(who_may_not_ask_keeps_nobody_from_it, setup(), |world| {
+    let grace = basic(ADDRESS, &api_token(world, "grace"));
+    assert_eq!(verdict(world, "/signed-in", &grace), "ok");
+    let made_up = |number: usize| bearer(&format!("ATCTT3xFfGN0-made-up-{number:05}"));
+    for number in 0..20 {
+        ask(world, "/bot", &made_up(number));
+    }
+    for path in [
+        "/2.0/user/workspaces",
+        "/2.0/user/workspaces/{workspace}/permission",
+    ] {
+        world.bitbucket().fail_next(Fault {
+            path: path.to_owned(),
+            times: 1_000,
+            response: FaultResponse::Status(503),
+        });
+    }
+    for _ in 0..5 {
+        assert_eq!(verdict(world, "/member", &grace), "rights_unavailable");
+        world.advance(6);
+    }
+    world.bitbucket().forgive();
+    world.advance(31);
+    // The first after the pause finds out whether Bitbucket is there again, if it may ask at all.
+    assert_eq!(verdict(world, "/bot", &made_up(20)), "api_budget_exhausted");
+    assert_eq!(verdict(world, "/member", &grace), "ok");
+});
+
+story!(
+    a_rule_on_trial_says_what_it_would_do_with_credentials,
+    Setup {
+        config: |all| {
+            config(all);
+            let mut rules = all["rules"].as_array().unwrap().clone();
+            let trial = |path: &str, inject: &str| json!({"match": {"path": path}, "allow": {"principal": "person"}, "inject": inject, "shadow": true});
+            rules.insert(0, trial("/person", "bearer"));
+            all["rules"] = json!(rules);
+        },
+        ..Setup::with_clock()
+    },
+    |world| {
+        let grace = basic(ADDRESS, &api_token(world, "grace"));
+        let request = http::Request::post("/person")
+            .header("host", "localhost:10000")
+            .header("origin", "https://evil.example")
+            .header("authorization", grace);
+        let answer = world.send(request.body(Vec::new()).unwrap());
+        assert_eq!(answer.status(), 403);
+        let log = world.edge.log().join("\n");
+        let trial = log.lines().find(|line| line.contains("shadowed")).unwrap();
+        assert!(trial.contains("cross_site"), "{trial}");
+        let trial: Value = serde_json::from_str(trial).unwrap();
+        assert_eq!(trial["account_id"], world.person("grace").as_str());
+        assert!(trial["caller"].as_str().unwrap().starts_with("person "));
+    }
+);
