@@ -247,8 +247,13 @@ impl Gate {
                 credential: credential.clone(),
                 word: name.clone(),
             };
+            let priority = match known {
+                // Stale ones come again all day, and leave some calls to those that nobody knows.
+                Some(_) if !is_known => Priority::Refresh { overdue_percent: 0 },
+                Some(_) | None => Priority::New,
+            };
             let asked = match patience {
-                Patience::Left => self.ask_as(&need, Priority::New, &name, asking, host),
+                Patience::Left => self.ask_as(&need, priority, &name, asking, host),
                 Patience::Over => Asked::Refused(Reason::RightsUnavailable),
             };
             let wait = |job| NoCaller::Waits(self.wait_for(&need, &name, job));

@@ -9,7 +9,7 @@
 
 use std::cell::RefCell;
 
-use crate::config::Config;
+use crate::config::{Callers, Config};
 use crate::gate::presented::TokenKind;
 use crate::host::SharedData;
 use crate::time::{Seconds, UnixTime};
@@ -58,7 +58,14 @@ impl Kinds {
             written_at: RefCell::new(UnixTime(0)),
         };
         let issuers = config.issuers.iter().map(|issuer| issuer.label());
-        let tokens = config.callers.iter().flat_map(|_| TokenKind::ALL);
+        let is_taken = |callers: &Callers, token: &TokenKind| match token {
+            TokenKind::Access => callers.access_tokens,
+            TokenKind::Api => callers.api_tokens,
+            TokenKind::OAuth => callers.oauth_tokens,
+        };
+        let callers = config.callers.as_ref();
+        let tokens = TokenKind::ALL.into_iter();
+        let tokens = tokens.filter(|token| callers.is_some_and(|it| is_taken(it, token)));
         let tokens = tokens.map(|token| token.as_str().to_owned());
         Self(issuers.chain(tokens).map(kind).collect())
     }

@@ -315,7 +315,7 @@ impl Lookup {
         {
             gate.bot_token_rejected(place, self.credential.token(), host);
         }
-        match is_rejected || failure.is_about_this() {
+        match is_rejected || failure.is_answer() {
             true => gate.api_circuit.succeeded(host.shared),
             false => gate.api_circuit.failed(host.now, host.shared),
         }

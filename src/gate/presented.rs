@@ -93,8 +93,10 @@ impl Gate {
         if let Some(reason) = self.failing.refused(value, host.now) {
             return Presented::Failing(reason);
         }
-        let text = std::str::from_utf8(value).unwrap_or_default().trim();
-        let (scheme, rest) = text.split_once(' ').unwrap_or((text, ""));
+        // Whoever reads it behind us may be as tolerant.
+        let text = String::from_utf8_lossy(value);
+        let text = text.trim();
+        let (scheme, rest) = text.split_once([' ', '\t']).unwrap_or((text, ""));
         if scheme.eq_ignore_ascii_case("bearer") {
             self.bearer(rest.trim_start(), callers, host)
         } else if scheme.eq_ignore_ascii_case("basic") {

@@ -20,6 +20,9 @@ pub(super) const COOL_DOWN: Seconds = Seconds(30);
 /// How long nobody asks after a first failure; twice as long after each further one.
 const PAUSE: Seconds = Seconds(5);
 
+/// The longest pause while a token waits for the first keys.
+const FIRST: Seconds = Seconds(60);
+
 /// The longest pause.
 const MAX_PAUSE: Seconds = Seconds(300);
 
@@ -105,6 +108,16 @@ impl State {
             (false, _) => Asking::Free,
             (true, 0) => Asking::Fresh,
             (true, _) => Asking::Failing,
+        }
+    }
+
+    /// Whether to ask for keys for a token that comes while there are none: a workspace's are there from its
+    /// first pipeline on, and that one should not wait for the end of a long pause. Anonymous calls to
+    /// Bitbucket are limited to 60 an hour.
+    pub(super) fn look_for_first(&self, now: UnixTime) -> Asking {
+        match self.look_for_refresh(now) {
+            Asking::Failing if !is_ahead(self.asked_at.plus(FIRST), now, FIRST) => Asking::Free,
+            asking => asking,
         }
     }
 

@@ -264,6 +264,8 @@ story!(a_bad_credential_falls_back_to_nothing, setup(), |world| {
         "Bearer",
         "Bearer ",
         "bearer  ",
+        "Bearer\tATCTT3xFfGN0nobodys-at-all",
+        "Bearer ATCTT3xFfGN0nobodys-\u{e9}t-all",
         "Bearer two words",
         "Bearer ATCTT3xFfGN0nobodys-at-all",
         "Basic eC10b2tlbi1hdXRoOg==",
@@ -467,3 +469,66 @@ story!(
         assert_eq!(received(world, "authorization"), [token]);
     }
 );
+
+/// The workspace as everybody gets to see it, whose token they ever have.
+fn make_public(world: &World) {
+    let workspace = json!({
+        "slug": "acme",
+        "uuid": "{77aa0000-1111-4222-8333-444455556666}",
+        "is_private": false,
+    });
+    world.bitbucket().fail_next(Fault {
+        path: "/2.0/workspaces/acme".to_owned(),
+        times: 1_000,
+        response: FaultResponse::Raw {
+            status: 200,
+            headers: vec![("content-type", "application/json".to_owned())],
+            body: workspace.to_string().into_bytes(),
+        },
+    });
+}
+
+story!(to_see_a_public_workspace_proves_nothing, setup(), |world| {
+    make_public(world);
+    let own = access_token(world, &json!({}));
+    let others = access_token(world, &json!({"workspace": "beta-labs"}));
+    for (token, expected) in [
+        (own.as_str(), "ok"),
+        (&others, "credential_refused"),
+        ("ATCTT3xFfGN0nobodys-at-all", "credential_refused"),
+    ] {
+        assert_eq!(verdict(world, "/bot", &bearer(token)), expected);
+    }
+    assert_eq!(verdict(world, "/read/widgets", &bearer(&own)), "ok");
+});
+
+story!(
+    odd_tokens_stop_no_questions_about_others,
+    setup(),
+    |world| {
+        world.bitbucket().fail_next(Fault {
+            path: "/2.0/workspaces/acme".to_owned(),
+            times: 8,
+            response: FaultResponse::Status(400),
+        });
+        for number in 0..8 {
+            let odd = bearer(&format!("ATCTT3xFfGN0-odd-{number:05}"));
+            let reason = verdict(world, "/bot", &odd);
+            assert_eq!(reason, "rights_unavailable", "{number}");
+        }
+        let grace = basic(ADDRESS, &api_token(world, "grace"));
+        assert_eq!(verdict(world, "/member", &grace), "ok");
+    }
+);
+
+story!(stale_tokens_leave_calls_to_new_ones, setup(), |world| {
+    let stale = ["a", "b", "c"].map(|it| bearer(&format!("ATCTT3xFfGN0-stale-{it}-stale")));
+    for _ in 0..30 {
+        for token in &stale {
+            assert_eq!(verdict(world, "/bot", token), "credential_refused");
+        }
+        world.advance(65);
+    }
+    let new = bearer(&access_token(world, &json!({})));
+    assert_eq!(verdict(world, "/bot", &new), "ok");
+});

@@ -600,3 +600,30 @@ story!(
         assert_eq!(header(&answer, "x-bitgate-reason"), "token_expired");
     }
 );
+
+story!(
+    the_first_pipeline_of_a_workspace_waits_a_minute_at_most,
+    setup(),
+    |world| {
+        let token = step(world, &json!({}));
+        let ran = |world: &World, ran: bool| {
+            control(
+                world,
+                "pipelines",
+                &json!({"workspace": "acme", "ran": ran}),
+            )
+        };
+        ran(world, false);
+        for _ in 0..60 {
+            assert_eq!(verdict(world, "/pipeline", &token), "keys_unavailable");
+            world.advance(20);
+        }
+        // Bitbucket takes 60 calls without a credential in an hour.
+        let asked = world.bitbucket().count(KEYS);
+        assert!(asked <= 30, "{asked} in 20 minutes");
+        let token = step(world, &json!({}));
+        ran(world, true);
+        world.advance(60);
+        assert_eq!(verdict(world, "/pipeline", &token), "ok");
+    }
+);
