@@ -268,15 +268,17 @@ impl<'e> Reader<'e> {
         let text = node.json.as_str();
         let found = words.iter().find(|(word, _)| Some(*word) == text);
         if found.is_none() {
-            let names: Vec<_> = words
-                .iter()
-                .map(|(word, _)| format!("\"{word}\""))
-                .collect();
-            let expected = format!("expected one of {}", names.join(", "));
-            let found = text.map_or_else(|| node.json.kind().to_owned(), quoted);
-            self.wrong(&node.path, &expected, &found);
+            let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            self.no_word(node, &words);
         }
         found.map(|(_, value)| *value)
+    }
+
+    fn no_word(&self, node: &Node<'_>, words: &[&str]) {
+        let expected = format!("expected one of \"{}\"", words.join("\", \""));
+        let text = node.json.as_str();
+        let found = text.map_or_else(|| node.json.kind().to_owned(), quoted);
+        self.wrong(&node.path, &expected, &found);
     }
 }
 
