@@ -8,6 +8,7 @@ use crate::bitbucket::{Credential, Endpoint, InvalidAnswer, is_account_id};
 use crate::http::{Call, Reply, RequestTarget};
 use crate::json::Json;
 use crate::policy::{Name, Permission, Role, is_project_key};
+use crate::sorted::sorted;
 
 /// A part of a list.
 #[derive(Debug, PartialEq, Eq)]
@@ -280,8 +281,7 @@ pub fn read_groups(reply: Reply) -> Result<Vec<(String, String)>, InvalidAnswer>
                 .map(|id| format!("{id},{slug}")),
         );
     }
-    let mut pairs: Vec<&str> = pairs.iter().map(String::as_str).collect();
-    pairs.sort_unstable();
+    let mut pairs = sorted(pairs.iter().map(String::as_str).collect());
     pairs.dedup();
     let mut accounts: Vec<(String, String)> = Vec::new();
     // No id has a comma.
