@@ -83,7 +83,7 @@ impl Signed {
 
 /// The tokens that a worker signed: a warm request does no cryptography.
 pub struct IdentityTokens {
-    signed: LruCache<String, Signed>,
+    signed: LruCache<Box<str>, Signed>,
 }
 
 impl Default for IdentityTokens {
@@ -112,7 +112,7 @@ impl IdentityTokens {
         // Neither a key nor an audience has a space.
         let key = format!("{} {audience}", subject.key);
         let expires_at = now.plus(LIFETIME).min(ends_at);
-        if let Some(signed) = self.signed.get(&key)
+        if let Some(signed) = self.signed.get(key.as_str())
             && signed.serves(now, expires_at)
         {
             return Ok(signed.token.clone());
@@ -123,7 +123,7 @@ impl IdentityTokens {
             issued_at: now,
             expires_at,
         };
-        self.signed.put(key, signed);
+        self.signed.put(key.into(), signed);
         Ok(token)
     }
 }
@@ -412,7 +412,7 @@ mod tests {
                 issued_at: NOW,
                 expires_at: NOW,
             };
-            tokens.signed.put(index.to_string(), signed);
+            tokens.signed.put(index.to_string().into(), signed);
         }
         assert_eq!(tokens.signed.len(), MAX_ENTRIES.get());
     }
