@@ -128,6 +128,15 @@ impl Json {
     }
 }
 
+/// An object for an answer, with these members. `json!` would write the making of each one out.
+pub(crate) fn object(members: Vec<(&str, serde_json::Value)>) -> serde_json::Value {
+    let mut object = serde_json::Map::new();
+    for (name, value) in members {
+        object.insert(name.to_owned(), value);
+    }
+    object.into()
+}
+
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(JsonVisitor)

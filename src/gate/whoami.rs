@@ -1,12 +1,11 @@
 //! `/_bitgate/session`: who am I, and for how long?
 
-use serde_json::json;
-
 use crate::gate::refusal::Refusal;
 use crate::gate::{Event, EventKind, Gate, Reason, Step};
 use crate::host::Host;
 use crate::http::{Cookies, Request, Response};
 use crate::identity::Principal;
+use crate::json::object;
 
 impl Gate {
     /// Tells a page of the site who is signed in. A question moves no idle timeout, or a page that
@@ -27,16 +26,17 @@ impl Gate {
         };
         let identity = &signed_in.session.identity;
         let ends_at = self.sessions.ends_at(&signed_in);
-        let document = json!({
-            "principal": Principal::Person.as_str(),
-            "account_id": identity.account_id,
-            "email": identity.email,
-            "nickname": identity.nickname,
-            "signed_in_at": signed_in.session.issued_at.0,
-            "ends_at": ends_at.0,
-            "consumers": self.consumers_with_grant(&signed_in, &cookies, host.now),
-            "seconds_left": ends_at.since(host.now).0,
-        });
+        let consumers = self.consumers_with_grant(&signed_in, &cookies, host.now);
+        let document = object(vec![
+            ("principal", Principal::Person.as_str().into()),
+            ("account_id", identity.account_id.as_str().into()),
+            ("email", identity.email.as_deref().into()),
+            ("nickname", identity.nickname.as_deref().into()),
+            ("signed_in_at", signed_in.session.issued_at.0.into()),
+            ("ends_at", ends_at.0.into()),
+            ("consumers", consumers.into()),
+            ("seconds_left", ends_at.since(host.now).0.into()),
+        ]);
         let event = Event {
             account_id: Some(identity.account_id.clone()),
             ..Event::new(EventKind::Asked).of(request)

@@ -9,11 +9,12 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_compact::{KeyPair, Noise, Seed};
 use lru::LruCache;
-use serde_json::{Map, json};
+use serde_json::Map;
 use zeroize::Zeroizing;
 
 use crate::host::{NoRandomness, Random};
 use crate::identity::{PipelineStep, Principal};
+use crate::json::object;
 use crate::session::key_ring::Keys;
 use crate::session::{CLOCK_SKEW_SECONDS, KeyRing, Session};
 use crate::time::{Seconds, UnixTime};
@@ -186,7 +187,11 @@ fn sign(
     }
 
     let keys = ring.sealing(now);
-    let header = json!({"alg": "EdDSA", "kid": keys.kid, "typ": TYPE});
+    let header = object(vec![
+        ("alg", "EdDSA".into()),
+        ("kid", keys.kid.as_str().into()),
+        ("typ", TYPE.into()),
+    ]);
     let [header, claims] =
         [header, claims.into()].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
     let input = format!("{header}.{claims}");
@@ -201,16 +206,17 @@ fn sign(
 #[must_use]
 pub fn key_set(ring: &KeyRing) -> serde_json::Value {
     let key = |keys: &Keys| {
-        Some(json!({
-            "kty": "OKP",
-            "crv": "Ed25519",
-            "x": URL_SAFE_NO_PAD.encode(*keys.signing.pair()?.pk),
-            "kid": keys.kid,
-            "use": "sig",
-            "alg": "EdDSA",
-        }))
+        let public = URL_SAFE_NO_PAD.encode(*keys.signing.pair()?.pk);
+        Some(object(vec![
+            ("kty", "OKP".into()),
+            ("crv", "Ed25519".into()),
+            ("x", public.into()),
+            ("kid", keys.kid.as_str().into()),
+            ("use", "sig".into()),
+            ("alg", "EdDSA".into()),
+        ]))
     };
-    json!({"keys": ring.all().filter_map(key).collect::<Vec<_>>()})
+    object(vec![("keys", ring.all().filter_map(key).collect())])
 }
 
 /// The key that signs. The pair is made when it is needed first, since most sites sign nothing.
@@ -242,6 +248,8 @@ impl fmt::Debug for IdentityTokens {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::identity::Identity;
     use crate::session::SessionKey;
