@@ -8,6 +8,8 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use crate::sorted::sorted;
+
 /// Any JSON value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Json {
@@ -47,8 +49,7 @@ impl Json {
             Self::Null | Self::Bool(_) | Self::Number(_) | Self::String(_) => true,
             Self::Array(items) => items.iter().all(Self::has_distinct_members),
             Self::Object(members) => {
-                let mut names: Vec<&str> = members.iter().map(|(name, _)| name.as_str()).collect();
-                names.sort_unstable();
+                let names = sorted(members.iter().map(|(name, _)| name.as_str()).collect());
                 names.is_sorted_by(|a, b| a < b)
                     && members
                         .iter()
@@ -127,6 +128,15 @@ impl Json {
             Self::Object(_) => "an object",
         }
     }
+}
+
+/// An object for an answer, with these members. `json!` would write the making of each one out.
+pub(crate) fn object(members: Vec<(&str, serde_json::Value)>) -> serde_json::Value {
+    let mut object = serde_json::Map::new();
+    for (name, value) in members {
+        object.insert(name.to_owned(), value);
+    }
+    object.into()
 }
 
 impl<'de> Deserialize<'de> for Json {

@@ -26,7 +26,7 @@
 //!
 //! # Layers
 //! Imports run only downwards, and `tests/architecture.rs` holds it: words ([`time`], [`secret`],
-//! [`json`], [`identity`], [`host`], [`slots`]), [`http`], [`oauth`] and [`jose`], [`session`] and
+//! `sorted`, [`json`], [`identity`], [`host`], [`slots`]), [`http`], [`oauth`] and [`jose`], [`session`] and
 //! [`policy`], [`bitbucket`], [`rights`] and [`issuers`], [`config`], [`gate`], and the adapter.
 
 pub mod bitbucket;
@@ -44,6 +44,7 @@ pub mod rights;
 pub mod secret;
 pub mod session;
 pub mod slots;
+mod sorted;
 pub mod time;
 
 #[cfg(target_family = "wasm")]

@@ -18,7 +18,9 @@ use std::path::{Path, PathBuf};
 /// From the lowest to the highest. Modules of one layer may not import each other, except that the
 /// words may import the words before them.
 const LAYERS: [&[&str]; 10] = [
-    &["time", "secret", "json", "host", "identity", "slots"],
+    &[
+        "time", "secret", "sorted", "json", "host", "identity", "slots",
+    ],
     &["http"],
     &["oauth", "jose"],
     &["session", "policy"],

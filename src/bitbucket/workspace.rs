@@ -8,6 +8,7 @@ use crate::bitbucket::{Credential, Endpoint, InvalidAnswer, is_account_id};
 use crate::http::{Call, Reply, RequestTarget};
 use crate::json::Json;
 use crate::policy::{Name, Permission, Role, is_project_key};
+use crate::sorted::sorted;
 
 /// A part of a list.
 #[derive(Debug, PartialEq, Eq)]
@@ -280,8 +281,7 @@ pub fn read_groups(reply: Reply) -> Result<Vec<(String, String)>, InvalidAnswer>
                 .map(|id| format!("{id},{slug}")),
         );
     }
-    let mut pairs: Vec<&str> = pairs.iter().map(String::as_str).collect();
-    pairs.sort_unstable();
+    let mut pairs = sorted(pairs.iter().map(String::as_str).collect());
     pairs.dedup();
     let mut accounts: Vec<(String, String)> = Vec::new();
     // No id has a comma.
@@ -310,22 +310,34 @@ pub(super) fn page<T>(
     api: &Endpoint,
     row: impl Fn(&Json) -> Option<Option<T>>,
 ) -> Result<Page<T>, InvalidAnswer> {
+    let mut rows = Vec::new();
+    let next = for_each_row(reply, api, &mut |json| {
+        if let Some(row) = row(json)? {
+            rows.push(row);
+        }
+        Some(())
+    })?;
+    Ok(Page { rows, next })
+}
+
+/// Hands each row of a page over, until one is malformed. Gives [`Page::next`].
+fn for_each_row(
+    reply: Reply,
+    api: &Endpoint,
+    take: &mut dyn FnMut(&Json) -> Option<()>,
+) -> Result<Option<String>, InvalidAnswer> {
     let document = document(reply)?;
     let values = document.member("values").and_then(Json::as_array);
-    let values = values.ok_or(InvalidAnswer::Malformed("values"))?;
-    let rows: Option<Vec<Option<T>>> = values.iter().map(row).collect();
-    let rows = rows.ok_or(InvalidAnswer::Malformed("values"))?;
-    let next = match document.member("next") {
-        None | Some(Json::Null) => None,
+    for row in values.ok_or(InvalidAnswer::Malformed("values"))? {
+        take(row).ok_or(InvalidAnswer::Malformed("values"))?;
+    }
+    match document.member("next") {
+        None | Some(Json::Null) => Ok(None),
         Some(next) => {
             let next = next.as_str().and_then(|next| on_host(next, api));
-            Some(next.ok_or(InvalidAnswer::Malformed("next"))?)
+            next.map(Some).ok_or(InvalidAnswer::Malformed("next"))
         }
-    };
-    Ok(Page {
-        rows: rows.into_iter().flatten().collect(),
-        next,
-    })
+    }
 }
 
 /// Path and query of an address on the API host. Any other would be sent the token.

@@ -305,7 +305,7 @@ impl Reader<'_> {
     pub(super) fn checked_texts(
         &self,
         node: &Node<'_>,
-        is_good: impl Fn(&str) -> bool,
+        is_good: fn(&str) -> bool,
         expected: &str,
     ) -> Option<Vec<String>> {
         let texts = self.texts(node)?;

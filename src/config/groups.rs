@@ -4,6 +4,7 @@ use crate::bitbucket::is_group;
 use crate::config::bots::BotNames;
 use crate::config::reader::{Node, Reader, quoted, shown};
 use crate::policy::Name;
+use crate::sorted::sorted;
 
 /// Groups of people, and where they come from.
 #[derive(Clone, Debug, Default)]
@@ -79,9 +80,7 @@ impl Reader<'_> {
             let member = node.member(name)?;
             let ids = self.account_ids(&Node { path, ..member });
             let ids = ids.unwrap_or_default();
-            // As slices, as everywhere: a sort for one more type is 3 KB of the module.
-            let mut ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-            ids.sort_unstable();
+            let ids = sorted(ids.iter().map(String::as_str).collect());
             let ids = ids.into_iter().map(str::to_owned).collect();
             groups.push((name.to_owned(), ids));
         }

@@ -62,10 +62,12 @@ impl Reader<'_> {
     }
 
     fn environments(&self, node: &Node<'_>) -> Option<Vec<String>> {
-        let uuid = |text: &str| match Name::workspace(text) {
-            Ok(Name::Uuid(uuid)) => Some(uuid),
-            Ok(Name::Slug(_)) | Err(_) => None,
-        };
+        fn uuid(text: &str) -> Option<String> {
+            match Name::workspace(text) {
+                Ok(Name::Uuid(uuid)) => Some(uuid),
+                Ok(Name::Slug(_)) | Err(_) => None,
+            }
+        }
         let expected = "expected the environment's UUID with its braces";
         let texts = self.checked_texts(node, |text| uuid(text).is_some(), expected)?;
         texts.iter().map(|text| uuid(text)).collect()

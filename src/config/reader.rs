@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::fmt;
 
 use crate::json::Json;
+use crate::sorted::sorted;
 
 /// Looks up an environment variable of the module.
 pub type Environment<'a> = dyn Fn(&str) -> Option<String> + 'a;
@@ -40,7 +41,7 @@ impl Problem {
     }
 
     /// A line whose order is that of problems, with numbers in a path in their own: rule 10 comes after
-    /// rule 9. Slices of strings are sorted elsewhere, too, so this costs the module nothing.
+    /// rule 9. Texts are sorted elsewhere, too, so this costs the module nothing.
     fn sortable(&self) -> String {
         let mut key = String::new();
         let mut digits = String::new();
@@ -114,8 +115,7 @@ impl<'e> Reader<'e> {
     pub(super) fn finish<T>(self, value: Option<T>) -> Result<T, Vec<Problem>> {
         let problems = self.problems.into_inner();
         let lines: Vec<String> = problems.iter().map(Problem::sortable).collect();
-        let mut lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-        lines.sort_unstable();
+        let mut lines = sorted(lines.iter().map(String::as_str).collect());
         lines.dedup();
         let sorted = lines.iter().filter_map(|line| Problem::of_sortable(line));
         let problems: Vec<Problem> = sorted.collect();
@@ -268,15 +268,17 @@ impl<'e> Reader<'e> {
         let text = node.json.as_str();
         let found = words.iter().find(|(word, _)| Some(*word) == text);
         if found.is_none() {
-            let names: Vec<_> = words
-                .iter()
-                .map(|(word, _)| format!("\"{word}\""))
-                .collect();
-            let expected = format!("expected one of {}", names.join(", "));
-            let found = text.map_or_else(|| node.json.kind().to_owned(), quoted);
-            self.wrong(&node.path, &expected, &found);
+            let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            self.no_word(node, &words);
         }
         found.map(|(_, value)| *value)
+    }
+
+    fn no_word(&self, node: &Node<'_>, words: &[&str]) {
+        let expected = format!("expected one of \"{}\"", words.join("\", \""));
+        let text = node.json.as_str();
+        let found = text.map_or_else(|| node.json.kind().to_owned(), quoted);
+        self.wrong(&node.path, &expected, &found);
     }
 }
 

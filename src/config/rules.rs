@@ -1,6 +1,6 @@
 //! The section `rules`.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use crate::config::bots::BotNames;
 use crate::config::reader::{Node, Reader, quoted};
@@ -56,7 +56,7 @@ impl Reader<'_> {
         let mut rules = Vec::new();
         let mut complete = true;
         // What the rules so far match whole, whatever the method: "/a/" for "/a/**".
-        let mut taken: BTreeMap<String, usize> = BTreeMap::new();
+        let mut taken: HashMap<String, usize> = HashMap::new();
         for (index, item) in self.list(node)?.iter().enumerate() {
             let Some(rule) = self.rule(item, bots, is_loopback) else {
                 complete = false;
@@ -75,7 +75,7 @@ impl Reader<'_> {
 
     /// A rule that no request reaches says something that does not hold: that a folder is closed,
     /// say, behind a rule that opens the whole site.
-    fn reachable(&self, node: &Node<'_>, rule: &Rule, taken: &BTreeMap<String, usize>) {
+    fn reachable(&self, node: &Node<'_>, rule: &Rule, taken: &HashMap<String, usize>) {
         let behind = |template: &PathTemplate| {
             let path = template.literal_prefix();
             let ends = path.match_indices('/').map(|(at, _)| at.saturating_add(1));

@@ -1,6 +1,6 @@
 //! The section `session`.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use base64::Engine;
 use base64::alphabet::{STANDARD, URL_SAFE};
@@ -152,7 +152,7 @@ impl Reader<'_> {
         };
         let moments = |name| match section.member(name) {
             Some(node) => self.moments(&node),
-            None => Some(BTreeMap::new()),
+            None => Some(HashMap::new()),
         };
         let (accounts, sessions) = (moments("accounts"), moments("sessions"));
         let workspaces = moments("workspaces");
@@ -170,8 +170,8 @@ impl Reader<'_> {
         })
     }
 
-    fn moments(&self, node: &Node<'_>) -> Option<BTreeMap<String, UnixTime>> {
-        let mut moments = BTreeMap::new();
+    fn moments(&self, node: &Node<'_>) -> Option<HashMap<String, UnixTime>> {
+        let mut moments = HashMap::new();
         for name in self.distinct_names(node)? {
             let path = node.path_of(&shown(name));
             let member = node.member(name)?;

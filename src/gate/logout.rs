@@ -1,7 +1,5 @@
 //! `/_bitgate/logout`: the end that a person chooses.
 
-use serde_json::json;
-
 use crate::gate::client::{Asker, Client};
 use crate::gate::intent::is_intended;
 use crate::gate::page::{Action, Page};
@@ -9,6 +7,7 @@ use crate::gate::refusal::Refusal;
 use crate::gate::{Event, EventKind, Gate, PREFIX, Reason, Step};
 use crate::host::Host;
 use crate::http::{Cookies, HeaderValue, Request, Response};
+use crate::json::object;
 
 impl Gate {
     /// POST signs out, and nothing else does: an image on a page of somebody else is a GET. GET
@@ -88,7 +87,9 @@ impl Gate {
             | Client::Grpc
             | Client::GrpcWeb
             | Client::GrpcWebText
-            | Client::Program => Response::json(200, &json!({"signed_in": is_signed_in})),
+            | Client::Program => {
+                Response::json(200, &object(vec![("signed_in", is_signed_in.into())]))
+            }
         };
         Step::Respond(response, Event::new(EventKind::Asked).of(request))
     }

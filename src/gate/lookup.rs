@@ -15,6 +15,7 @@ use crate::identity::Identity;
 use crate::rights::{
     Asker, Asking, Budget, Collected, Failure, Lease, Priority, Question, Refused, Spent,
 };
+use crate::sorted::sorted;
 use crate::time::Seconds;
 
 /// How much longer than the call a lease lives: for the way there and back.
@@ -216,8 +217,7 @@ impl Gate {
         let listed = self.groups_of(account_id, host).unwrap_or_default();
         let is_new = |name: &&str| !name.is_empty() && groups.members(name).is_none();
         names.extend(listed.split(',').filter(is_new));
-        names.sort_unstable();
-        (!names.is_empty()).then(|| names.join(","))
+        (!names.is_empty()).then(|| sorted(names).join(","))
     }
 
     /// How many calls are left of each credential's hour, how the tokens of bots are, and how old the

@@ -1,12 +1,11 @@
 //! From a reason to an answer: a page for people, JSON for programs.
 
-use serde_json::json;
-
 use crate::bitbucket::InvalidAnswer;
 use crate::gate::client::{Asker, Client, GIT_LFS, RequestId};
 use crate::gate::page::{Action, Page};
 use crate::gate::{Event, EventKind, Reason, Step};
 use crate::http::{GrpcWeb, HeaderValue, Malformed, Reply, Response, SetCookie};
+use crate::json::object;
 use crate::oauth::InvalidTokenResponse;
 use crate::policy::Rule;
 
@@ -224,7 +223,10 @@ impl Refusal {
     /// "Response Errors" of the API of LFS: git-lfs shows the message.
     fn lfs(&self, id: Option<RequestId<'_>>) -> Response {
         let id = id.map(|id| id.as_str());
-        let document = json!({"message": self.message(), "request_id": id});
+        let document = object(vec![
+            ("message", self.message().into()),
+            ("request_id", id.into()),
+        ]);
         Response::json(self.reason.status(), &document).with_own("content-type", GIT_LFS)
     }
 
@@ -236,20 +238,19 @@ impl Refusal {
             421 => "misdirected_request",
             _ => "unavailable",
         };
-        let mut document = json!({
-            "error": error,
-            "reason": self.reason,
-            "message": self.hint.as_deref().unwrap_or(self.reason.text()),
-        });
-        if let Some(members) = document.as_object_mut() {
-            if let Some(url) = &self.login_url {
-                members.insert("login_url".to_owned(), url.as_str().into());
-            }
-            if let Some(id) = id {
-                members.insert("request_id".to_owned(), id.as_str().into());
-            }
+        let message = self.hint.as_deref().unwrap_or(self.reason.text());
+        let mut members = vec![
+            ("error", error.into()),
+            ("reason", self.reason.code().into()),
+            ("message", message.into()),
+        ];
+        if let Some(url) = &self.login_url {
+            members.push(("login_url", url.as_str().into()));
         }
-        Response::json(self.reason.status(), &document)
+        if let Some(id) = id {
+            members.push(("request_id", id.as_str().into()));
+        }
+        Response::json(self.reason.status(), &object(members))
     }
 }
 

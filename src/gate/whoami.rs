@@ -2,8 +2,6 @@
 
 use std::rc::Rc;
 
-use serde_json::json;
-
 use crate::gate::access::Patience;
 use crate::gate::caller::Caller;
 use crate::gate::protected::Protected;
@@ -12,6 +10,7 @@ use crate::gate::{Event, EventKind, Gate, Reason, Step};
 use crate::host::Host;
 use crate::http::{Cookies, Request, Response};
 use crate::identity::Principal;
+use crate::json::object;
 use crate::time::UnixTime;
 
 impl Gate {
@@ -48,16 +47,17 @@ impl Gate {
         };
         let identity = &signed_in.session.identity;
         let ends_at = self.sessions.ends_at(&signed_in);
-        let document = json!({
-            "principal": Principal::Person.as_str(),
-            "account_id": identity.account_id,
-            "email": identity.email,
-            "nickname": identity.nickname,
-            "signed_in_at": signed_in.session.issued_at.0,
-            "ends_at": ends_at.0,
-            "consumers": self.consumers_with_grant(&signed_in, &cookies, host.now),
-            "seconds_left": ends_at.since(host.now).0,
-        });
+        let consumers = self.consumers_with_grant(&signed_in, &cookies, host.now);
+        let document = object(vec![
+            ("principal", Principal::Person.as_str().into()),
+            ("account_id", identity.account_id.as_str().into()),
+            ("email", identity.email.as_deref().into()),
+            ("nickname", identity.nickname.as_deref().into()),
+            ("signed_in_at", signed_in.session.issued_at.0.into()),
+            ("ends_at", ends_at.0.into()),
+            ("consumers", consumers.into()),
+            ("seconds_left", ends_at.since(host.now).0.into()),
+        ]);
         let event = Event {
             account_id: Some(identity.account_id.clone()),
             ..Event::new(EventKind::Asked).of(request)
@@ -69,17 +69,25 @@ impl Gate {
 /// Tells a program whom its credential makes it.
 fn whose_credential(request: &Request, caller: &Caller, host: &Host<'_>) -> Step {
     let account = caller.identity.as_ref();
-    let issuer = caller.issuer();
+    let account_id = account.map(|identity| identity.account_id.as_str());
+    let (issuer, subject) = caller.issuer().unzip();
     let step = caller.step();
-    let document = json!({
-        "principal": caller.principal.as_str(),
-        "account_id": account.map(|identity| &identity.account_id),
-        "issuer": issuer.map(|(issuer, _)| issuer),
-        "subject": issuer.map(|(_, subject)| subject),
-        "repository_uuid": step.map(|step| &step.repository),
-        "branch": step.and_then(|step| step.branch.as_ref()),
-        "seconds_left": issuer.map(|_| caller.ends_at.since(host.now).0),
-    });
+    let left = issuer.map(|_| caller.ends_at.since(host.now).0);
+    let document = object(vec![
+        ("principal", caller.principal.as_str().into()),
+        ("account_id", account_id.into()),
+        ("issuer", issuer.into()),
+        ("subject", subject.into()),
+        (
+            "repository_uuid",
+            step.map(|step| step.repository.as_str()).into(),
+        ),
+        (
+            "branch",
+            step.and_then(|step| step.branch.as_deref()).into(),
+        ),
+        ("seconds_left", left.into()),
+    ]);
     let event = Event {
         caller: Some(caller.label()),
         ..Event::new(EventKind::Asked).of(request)

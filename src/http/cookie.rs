@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::http::{HeaderValue, Headers};
+use crate::sorted::sorted;
 use crate::time::Seconds;
 
 /// The most bytes of one cookie, name, value and attributes together. RFC 6265 section 6.1 lets
@@ -80,13 +81,13 @@ impl<'a> Cookies<'a> {
     /// The names that begin with `prefix`, exactly, each once.
     #[must_use]
     pub fn names_with_prefix(&self, prefix: &str) -> Vec<&'a str> {
-        let mut names: Vec<&str> = self
+        let names: Vec<&str> = self
             .pairs
             .iter()
             .filter_map(|(name, _)| std::str::from_utf8(name).ok())
             .filter(|name| name.starts_with(prefix))
             .collect();
-        names.sort_unstable();
+        let mut names = sorted(names);
         names.dedup();
         names
     }

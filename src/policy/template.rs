@@ -11,6 +11,7 @@
 use std::fmt;
 
 use crate::http::RequestTarget;
+use crate::sorted::sorted;
 
 /// The most segments of a template.
 const MAX_SEGMENTS: usize = 64;
@@ -91,8 +92,7 @@ impl PathTemplate {
         if segments.len() > MAX_SEGMENTS {
             return Err(TemplateError::TooDeep);
         }
-        let mut names: Vec<&str> = segments.iter().filter_map(Segment::name).collect();
-        names.sort_unstable();
+        let names = sorted(segments.iter().filter_map(Segment::name).collect());
         if !names.is_sorted_by(|a, b| a < b) {
             return Err(TemplateError::CaptureTwice);
         }

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 
 use crate::policy::{Permission, Role};
+use crate::sorted::sorted;
 
 /// What Bitbucket is asked. Workspaces are named by their UUID.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -157,8 +158,7 @@ impl Answer {
     pub fn new(slug: Option<String>, rows: &[Row]) -> Option<Self> {
         // A space comes before all that a key holds, so lines are in the order of their keys.
         let lines: Vec<String> = rows.iter().map(Row::line).collect();
-        let mut lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-        lines.sort_unstable();
+        let lines = sorted(lines.iter().map(String::as_str).collect());
         Self::of(slug, lines.into_iter())
     }
 

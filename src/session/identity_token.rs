@@ -7,18 +7,15 @@ use std::num::NonZeroUsize;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jwt_simple::algorithms::{Ed25519KeyPair, EdDSAKeyPairLike};
-use jwt_simple::claims::{Audiences, JWTClaims};
-use jwt_simple::common::HeaderOptions;
-use jwt_simple::prelude::Duration;
+use ed25519_compact::{KeyPair, Noise, Seed};
 use lru::LruCache;
-use serde::Serialize;
-use serde_json::json;
+use serde_json::Map;
 use zeroize::Zeroizing;
 
 use crate::host::{NoRandomness, Random};
 use crate::identity::{PipelineStep, Principal};
-use crate::oauth::random_text;
+use crate::json::object;
+use crate::session::key_ring::Keys;
 use crate::session::{CLOCK_SKEW_SECONDS, KeyRing, Session};
 use crate::time::{Seconds, UnixTime};
 
@@ -67,51 +64,6 @@ impl<'s> Subject<'s> {
     }
 }
 
-/// Our own claims. Those of a pipeline have the names of Bitbucket's.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Claims<'s> {
-    principal: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    email: Option<&'s str>,
-    /// Of OpenID Connect: when they signed in.
-    #[serde(rename = "auth_time", skip_serializing_if = "Option::is_none")]
-    auth_time: Option<u64>,
-    #[serde(rename = "token_issuer", skip_serializing_if = "Option::is_none")]
-    token_issuer: Option<&'s str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    workspace_uuid: Option<&'s str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    repository_uuid: Option<&'s str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pipeline_uuid: Option<&'s str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    step_uuid: Option<&'s str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    deployment_environment_uuid: Option<&'s str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    branch_name: Option<&'s str>,
-}
-
-impl<'s> Claims<'s> {
-    fn of(subject: Subject<'s>) -> Self {
-        let step = subject.step;
-        Self {
-            principal: subject.principal.as_str(),
-            email: subject.email,
-            auth_time: subject.auth_time.map(|time| time.0),
-            token_issuer: subject.token_issuer,
-            workspace_uuid: step.map(|step| step.workspace.as_str()),
-            repository_uuid: step.map(|step| step.repository.as_str()),
-            pipeline_uuid: step.and_then(|step| step.pipeline.as_deref()),
-            step_uuid: step.and_then(|step| step.step.as_deref()),
-            deployment_environment_uuid: step
-                .and_then(|step| step.deployment_environment.as_deref()),
-            branch_name: step.and_then(|step| step.branch.as_deref()),
-        }
-    }
-}
-
 /// A token, and how long it can be used.
 struct Signed {
     token: String,
@@ -132,7 +84,7 @@ impl Signed {
 
 /// The tokens that a worker signed: a warm request does no cryptography.
 pub struct IdentityTokens {
-    signed: LruCache<String, Signed>,
+    signed: LruCache<Box<str>, Signed>,
 }
 
 impl Default for IdentityTokens {
@@ -161,7 +113,7 @@ impl IdentityTokens {
         // Neither a key nor an audience has a space.
         let key = format!("{} {audience}", subject.key);
         let expires_at = now.plus(LIFETIME).min(ends_at);
-        if let Some(signed) = self.signed.get(&key)
+        if let Some(signed) = self.signed.get(key.as_str())
             && signed.serves(now, expires_at)
         {
             return Ok(signed.token.clone());
@@ -172,13 +124,12 @@ impl IdentityTokens {
             issued_at: now,
             expires_at,
         };
-        self.signed.put(key, signed);
+        self.signed.put(key.into(), signed);
         Ok(token)
     }
 }
 
-/// The library mixes random bytes of its own into a signature, and stops the program if there are
-/// none, so the host is asked first: for the token's id.
+/// A JWS in its compact form (RFC 7515 section 7.1).
 fn sign(
     ring: &KeyRing,
     subject: Subject<'_>,
@@ -187,80 +138,105 @@ fn sign(
     now: UnixTime,
     random: &mut dyn Random,
 ) -> Result<String, NoRandomness> {
-    let jwt_id = random_text::<16>(random)?;
-    let claims = JWTClaims {
-        issued_at: Some(Duration::from_secs(now.0)),
-        expires_at: Some(Duration::from_secs(expires_at.0)),
+    let mut bytes = [0_u8; 32];
+    random.fill(&mut bytes)?;
+    // Noise in a signature: a fault while it is made then tells nothing about the key.
+    let (id, noise) = bytes.split_at(16);
+    let times = [
+        ("iat", Some(now)),
         // For verifiers whose clock is behind: the token is for a request that is on its way.
-        invalid_before: Some(Duration::from_secs(
-            now.minus(Seconds(CLOCK_SKEW_SECONDS)).0,
-        )),
-        issuer: Some(ring.site().to_owned()),
-        subject: subject.subject.map(str::to_owned),
-        audiences: Some(Audiences::AsString(audience.to_owned())),
-        jwt_id: Some(jwt_id),
-        nonce: None,
-        custom: Claims::of(subject),
-    };
-    let options = HeaderOptions {
-        signature_type: Some(TYPE.to_owned()),
-        content_type: None,
-    };
-    // Neither fails: the seed is derived, and the claims have a form in JSON.
-    let pair = ring.sealing(now).signing.pair().ok_or(NoRandomness)?;
-    pair.sign_with_options(claims, &options)
-        .map_err(|_| NoRandomness)
+        ("nbf", Some(now.minus(Seconds(CLOCK_SKEW_SECONDS)))),
+        ("exp", Some(expires_at)),
+        // Of OpenID Connect: when they signed in.
+        ("auth_time", subject.auth_time),
+    ];
+    let id = URL_SAFE_NO_PAD.encode(id);
+    let step = subject.step;
+    let texts = [
+        ("iss", Some(ring.site())),
+        ("aud", Some(audience)),
+        ("sub", subject.subject),
+        ("jti", Some(&id)),
+        ("principal", Some(subject.principal.as_str())),
+        ("email", subject.email),
+        ("token_issuer", subject.token_issuer),
+        // Those of a pipeline have Bitbucket's names.
+        ("workspaceUuid", step.map(|step| step.workspace.as_str())),
+        ("repositoryUuid", step.map(|step| step.repository.as_str())),
+        (
+            "pipelineUuid",
+            step.and_then(|step| step.pipeline.as_deref()),
+        ),
+        ("stepUuid", step.and_then(|step| step.step.as_deref())),
+        (
+            "deploymentEnvironmentUuid",
+            step.and_then(|step| step.deployment_environment.as_deref()),
+        ),
+        ("branchName", step.and_then(|step| step.branch.as_deref())),
+    ];
+    let mut claims = Map::new();
+    for (name, time) in times {
+        if let Some(time) = time {
+            claims.insert(name.to_owned(), time.0.into());
+        }
+    }
+    for (name, text) in texts {
+        if let Some(text) = text {
+            claims.insert(name.to_owned(), text.into());
+        }
+    }
+
+    let keys = ring.sealing(now);
+    let header = object(vec![
+        ("alg", "EdDSA".into()),
+        ("kid", keys.kid.as_str().into()),
+        ("typ", TYPE.into()),
+    ]);
+    let [header, claims] =
+        [header, claims.into()].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
+    let input = format!("{header}.{claims}");
+    // Never none: the seed is derived.
+    let pair = keys.signing.pair().ok_or(NoRandomness)?;
+    let signature = pair.sk.sign(&input, Noise::from_slice(noise).ok());
+    Ok(format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }
 
 /// The public keys of the ring, as a JWK Set (RFC 7517 section 5). Those whose time has not come
 /// are among them: verifiers know a key before it signs.
 #[must_use]
 pub fn key_set(ring: &KeyRing) -> serde_json::Value {
-    let key = |pair: &Ed25519KeyPair, kid: &str| {
-        json!({
-            "kty": "OKP",
-            "crv": "Ed25519",
-            "x": URL_SAFE_NO_PAD.encode(pair.public_key().to_bytes()),
-            "kid": kid,
-            "use": "sig",
-            "alg": "EdDSA",
-        })
+    let key = |keys: &Keys| {
+        let public = URL_SAFE_NO_PAD.encode(*keys.signing.pair()?.pk);
+        Some(object(vec![
+            ("kty", "OKP".into()),
+            ("crv", "Ed25519".into()),
+            ("x", public.into()),
+            ("kid", keys.kid.as_str().into()),
+            ("use", "sig".into()),
+            ("alg", "EdDSA".into()),
+        ]))
     };
-    let keys = ring.all();
-    let keys = keys.filter_map(|keys| Some(key(keys.signing.pair()?, &keys.kid)));
-    json!({"keys": keys.collect::<Vec<_>>()})
+    object(vec![("keys", ring.all().filter_map(key).collect())])
 }
 
 /// The key that signs. The pair is made when it is needed first, since most sites sign nothing.
 pub(super) struct SigningKey {
     seed: Zeroizing<[u8; 32]>,
-    kid: String,
-    pair: OnceCell<Option<Ed25519KeyPair>>,
+    pair: OnceCell<Option<KeyPair>>,
 }
 
-/// What stands before the seed in PKCS #8 (RFC 8410 section 7): the library takes a seed in that
-/// form only.
-const PKCS8_PREFIX: [u8; 16] = [
-    0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
-];
-
 impl SigningKey {
-    pub(super) fn new(seed: Zeroizing<[u8; 32]>, kid: &str) -> Self {
+    pub(super) fn new(seed: Zeroizing<[u8; 32]>) -> Self {
         Self {
             seed,
-            kid: kid.to_owned(),
             pair: OnceCell::new(),
         }
     }
 
     /// `None` for a seed of zeros only, which no derivation gives.
-    fn pair(&self) -> Option<&Ed25519KeyPair> {
-        let pair = self.pair.get_or_init(|| {
-            let der = Zeroizing::new([PKCS8_PREFIX.as_slice(), self.seed.as_slice()].concat());
-            let pair = Ed25519KeyPair::from_der(&der).ok()?;
-            Some(pair.with_key_id(&self.kid))
-        });
-        pair.as_ref()
+    fn pair(&self) -> Option<&KeyPair> {
+        let pair = || KeyPair::try_from_seed(Seed::new(*self.seed)).ok();
+        self.pair.get_or_init(pair).as_ref()
     }
 }
 
@@ -272,6 +248,8 @@ impl fmt::Debug for IdentityTokens {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::identity::Identity;
     use crate::session::SessionKey;
@@ -442,7 +420,7 @@ mod tests {
                 issued_at: NOW,
                 expires_at: NOW,
             };
-            tokens.signed.put(index.to_string(), signed);
+            tokens.signed.put(index.to_string().into(), signed);
         }
         assert_eq!(tokens.signed.len(), MAX_ENTRIES.get());
     }
@@ -453,13 +431,13 @@ mod tests {
         let seed = URL_SAFE_NO_PAD
             .decode("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A")
             .unwrap();
-        let key = SigningKey::new(Zeroizing::new(seed.try_into().unwrap()), "k");
-        let public = key.pair().unwrap().public_key().to_bytes();
+        let key = SigningKey::new(Zeroizing::new(seed.try_into().unwrap()));
+        let public = *key.pair().unwrap().pk;
         assert_eq!(
             URL_SAFE_NO_PAD.encode(public),
             "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
         );
-        let none = SigningKey::new(Zeroizing::new([0; 32]), "k");
+        let none = SigningKey::new(Zeroizing::new([0; 32]));
         assert!(none.pair().is_none());
     }
 

@@ -120,7 +120,7 @@ impl Keys {
             kid: key.kid.clone(),
             not_before: key.not_before.unwrap_or(UnixTime(0)),
             session: session.with_key_id(&key.kid),
-            signing: SigningKey::new(derived("identity-token"), &key.kid),
+            signing: SigningKey::new(derived("identity-token")),
             bot: cipher(Purpose::Bot)?,
             grant: cipher(Purpose::Grant)?,
             login: cipher(Purpose::Login)?,

@@ -4,7 +4,7 @@
 //! times stand there; and what one instance knows, a sign-out, lies in data that its workers
 //! share and that survives a reload of the VM.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use crate::host::{SharedData, Version};
 use crate::session::Session;
@@ -17,13 +17,13 @@ pub struct Revocations {
     /// Everybody's.
     pub everybody: Option<UnixTime>,
     /// Those of an account, by its id.
-    pub accounts: BTreeMap<String, UnixTime>,
+    pub accounts: HashMap<String, UnixTime>,
     /// One session, by its id as in the log.
-    pub sessions: BTreeMap<String, UnixTime>,
+    pub sessions: HashMap<String, UnixTime>,
     /// Those of the members of a workspace, by its slug or UUID. A session does not say of which
     /// workspaces the person is a member, so until that is known it covers everybody's: nobody whom
     /// it means is left out.
-    pub workspaces: BTreeMap<String, UnixTime>,
+    pub workspaces: HashMap<String, UnixTime>,
 }
 
 impl Revocations {
@@ -159,9 +159,9 @@ mod tests {
         };
         let revocations = Revocations {
             everybody: Some(UnixTime(100)),
-            accounts: BTreeMap::from([("ada".to_owned(), UnixTime(200))]),
-            sessions: BTreeMap::from([("s1".to_owned(), UnixTime(300))]),
-            workspaces: BTreeMap::new(),
+            accounts: HashMap::from([("ada".to_owned(), UnixTime(200))]),
+            sessions: HashMap::from([("s1".to_owned(), UnixTime(300))]),
+            workspaces: HashMap::new(),
         };
         for (id, account, issued_at, expected) in [
             ("s", "grace", 99, true),
@@ -177,7 +177,7 @@ mod tests {
         assert!(!Revocations::default().cover(&session("s", "a", 0)));
         // Who is a member is not known, so nobody is taken for none.
         let acme = Revocations {
-            workspaces: BTreeMap::from([("acme".to_owned(), UnixTime(100))]),
+            workspaces: HashMap::from([("acme".to_owned(), UnixTime(100))]),
             ..Revocations::default()
         };
         assert!(acme.cover(&session("s", "a", 99)));

@@ -12,6 +12,7 @@ use crate::session::grant_cookies::{NAMED_PREFIX, Parts};
 use crate::session::{
     COOKIE_PREFIX, Grant, GrantCookies, KeyRing, Revocations, SESSION_COOKIE, Session, SignedIn,
 };
+use crate::sorted::sorted;
 use crate::time::{Seconds, UnixTime};
 
 /// How many cookies with our prefix are taken away. A browser of ours never has more; a stranger
@@ -264,7 +265,7 @@ impl SessionStore {
                 .into_iter()
                 .chain(GrantCookies::main_names()),
         );
-        names.sort_unstable();
+        let mut names = sorted(names);
         names.dedup();
         names
             .into_iter()
