@@ -21,17 +21,14 @@ impl Reader<'_> {
             };
             let path = format!("rules[{index}].allow");
             for part in condition.parts() {
-                match part {
-                    Condition::Issuer { issuer, .. } => {
-                        if !issuers.iter().any(|known| known.issuer == *issuer) {
-                            self.wrong(&path, "expected one of the issuers", &quoted(issuer));
-                        }
-                    }
-                    Condition::Pipeline(pipeline) => {
-                        self.known_pipeline(&path, pipeline, issuers, access);
-                        self.guarded(index, rule, pipeline);
-                    }
-                    _ => {}
+                if let Condition::Issuer { issuer, .. } = part
+                    && !issuers.iter().any(|known| known.issuer == *issuer)
+                {
+                    self.wrong(&path, "expected one of the issuers", &quoted(issuer));
+                }
+                if let Condition::Pipeline(pipeline) = part {
+                    self.known_pipeline(&path, pipeline, issuers, access);
+                    self.guarded(index, rule, pipeline);
                 }
             }
             if matches!(rule.inject, Inject::Bearer | Inject::Git) && has_no_token(condition) {
@@ -117,6 +114,16 @@ fn has_no_token(condition: &Condition) -> bool {
         | Condition::Principal(Principal::Pipeline) => true,
         Condition::AllOf(parts) => parts.iter().any(has_no_token),
         Condition::AnyOf(parts) => parts.iter().all(has_no_token),
-        _ => false,
+        Condition::Account(_)
+        | Condition::EmailDomain(_)
+        | Condition::Group(_)
+        | Condition::Nobody
+        | Condition::Not(_)
+        | Condition::Principal(Principal::Bot | Principal::Person)
+        | Condition::Project { .. }
+        | Condition::Repository { .. }
+        | Condition::Scope(_)
+        | Condition::SignedIn
+        | Condition::Workspace { .. } => false,
     }
 }

@@ -110,9 +110,9 @@ impl Gate {
         if !is_token(token) {
             return Presented::Bad(Reason::InvalidToken);
         }
-        match self.issuers.judge(token, host) {
-            Judged::NotOurs => {}
-            judged => return Presented::Jwt(Scheme::Bearer, judged),
+        let judged = self.issuers.judge(token, host);
+        if !matches!(judged, Judged::NotOurs) {
+            return Presented::Jwt(Scheme::Bearer, judged);
         }
         // Bitbucket's API takes it together with an address only.
         if token.starts_with(API_TOKEN) && callers.is_some_and(|callers| callers.api_tokens) {
@@ -138,9 +138,9 @@ impl Gate {
             return others;
         }
         // A step of a pipeline brings its token so, since git knows no other way.
-        match self.issuers.judge(password, host) {
-            Judged::NotOurs => {}
-            judged => return Presented::Jwt(Scheme::Basic, judged),
+        let judged = self.issuers.judge(password, host);
+        if !matches!(judged, Judged::NotOurs) {
+            return Presented::Jwt(Scheme::Basic, judged);
         }
         if password.starts_with(API_TOKEN) && callers.is_some_and(|callers| callers.api_tokens) {
             return match is_address(user) && has_length(password) {

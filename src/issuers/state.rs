@@ -115,9 +115,11 @@ impl State {
     /// first pipeline on, and that one should not wait for the end of a long pause. Anonymous calls to
     /// Bitbucket are limited to 60 an hour.
     pub(super) fn look_for_first(&self, now: UnixTime) -> Asking {
-        match self.look_for_refresh(now) {
-            Asking::Failing if !is_ahead(self.asked_at.plus(FIRST), now, FIRST) => Asking::Free,
-            asking => asking,
+        let asking = self.look_for_refresh(now);
+        let is_over = !is_ahead(self.asked_at.plus(FIRST), now, FIRST);
+        match asking == Asking::Failing && is_over {
+            true => Asking::Free,
+            false => asking,
         }
     }
 
