@@ -20,9 +20,12 @@ use crate::policy::{Inject, Rule, TokenForm};
 use crate::session::{Absence, SignedIn};
 
 /// What becomes of a request that needs a session.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one for each request, and moved once: a box would be an allocation"
+#[cfg_attr(
+    not(target_family = "wasm"),
+    expect(
+        clippy::large_enum_variant,
+        reason = "one for each request, and moved once: a box would be an allocation"
+    )
 )]
 pub(super) enum Protected {
     Decided(Step),
