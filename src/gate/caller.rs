@@ -18,7 +18,7 @@ use crate::gate::{Gate, Job, Reason};
 use crate::host::Host;
 use crate::identity::{Identity, PipelineStep, Principal};
 use crate::issuers::{Issuer, Judged, VerifiedToken};
-use crate::jose::InvalidToken;
+use crate::jose::{Claims, InvalidToken};
 use crate::rights::{Budget, Known, Priority, Question};
 use crate::session::Subject;
 use crate::time::{Seconds, UnixTime};
@@ -60,7 +60,7 @@ impl Caller {
             },
             identity: None,
             name: String::new(),
-            ends_at: token.expires_at,
+            ends_at: Claims::is_over_at(token.expires_at),
             proof: Proof::Token(token, issuer),
         }
     }

@@ -49,7 +49,7 @@ impl Gate {
         }
         let ends_at = match &caller.proof {
             Proof::Credential(_) => None,
-            Proof::Token(..) => Some(caller.ends_at),
+            Proof::Token(token, _) => Some(token.expires_at),
         };
         if let Shown::Kind(place) = shown {
             self.kinds.succeeded(place, ends_at, host.now, host.shared);

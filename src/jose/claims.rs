@@ -109,7 +109,13 @@ impl Claims {
     #[must_use]
     pub fn is_over(expires_at: UnixTime, now: UnixTime) -> bool {
         // RFC 7519 section 4.1.4: not on that moment either.
-        now >= expires_at.plus(SKEW)
+        now >= Self::is_over_at(expires_at)
+    }
+
+    /// When that is.
+    #[must_use]
+    pub fn is_over_at(expires_at: UnixTime) -> UnixTime {
+        expires_at.plus(SKEW)
     }
 }
 

@@ -224,6 +224,17 @@ story!(
                 .ends_with("/identity/oidc")
         );
         assert!(claims.get("auth_time").is_none());
+        // In the minute that clocks may differ by the token still counts, and so does what is made of it.
+        let late = step(world, &json!({"exp": 60}));
+        world.advance(90);
+        assert_eq!(verdict(world, "/signed", &late), "ok");
+        let signed = received(world, "x-bitgate-identity-token").unwrap();
+        let claims = signed.split('.').nth(1).unwrap();
+        let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD
+            .decode(claims)
+            .unwrap();
+        let claims: Value = serde_json::from_slice(&claims).unwrap();
+        assert!(claims["exp"].as_u64() > claims["iat"].as_u64(), "{claims}");
     }
 );
 
