@@ -56,7 +56,7 @@ impl Reader<'_> {
         let mut rules = Vec::new();
         let mut complete = true;
         // What the rules so far match whole, whatever the method: "/a/" for "/a/**".
-        let mut taken: HashMap<String, usize> = HashMap::new();
+        let mut taken: HashMap<String, u64> = HashMap::new();
         for (index, item) in self.list(node)?.iter().enumerate() {
             let Some(rule) = self.rule(item, bots, is_loopback) else {
                 complete = false;
@@ -66,6 +66,7 @@ impl Reader<'_> {
             // One on trial decides nothing.
             if rule.methods.is_none() && rule.shadow == Shadow::Decides {
                 let folders = rule.paths.iter().filter_map(PathTemplate::folder);
+                let index = u64::try_from(index).unwrap_or_default();
                 taken.extend(folders.map(|folder| (folder, index)));
             }
             rules.push(rule);
@@ -75,13 +76,13 @@ impl Reader<'_> {
 
     /// A rule that no request reaches says something that does not hold: that a folder is closed,
     /// say, behind a rule that opens the whole site.
-    fn reachable(&self, node: &Node<'_>, rule: &Rule, taken: &HashMap<String, usize>) {
+    fn reachable(&self, node: &Node<'_>, rule: &Rule, taken: &HashMap<String, u64>) {
         let behind = |template: &PathTemplate| {
             let path = template.literal_prefix();
             let ends = path.match_indices('/').map(|(at, _)| at.saturating_add(1));
             ends.filter_map(|end| taken.get(path.get(..end)?)).min()
         };
-        let all: Option<Vec<&usize>> = rule.paths.iter().map(behind).collect();
+        let all: Option<Vec<&u64>> = rule.paths.iter().map(behind).collect();
         if let Some(index) = all.and_then(|all| all.into_iter().min().copied()) {
             let path = node.path_of("match");
             let expected = "expected a rule that some request can reach";

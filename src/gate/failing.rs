@@ -5,15 +5,12 @@
 
 use std::cell::RefCell;
 use std::hash::{BuildHasher, RandomState};
-use std::num::NonZeroUsize;
-
-use lru::LruCache;
 
 use crate::gate::Reason;
 use crate::time::{Seconds, UnixTime};
 
-/// The most credentials that a worker remembers.
-const MAX_ENTRIES: NonZeroUsize = NonZeroUsize::new(1_024).unwrap();
+/// The most credentials that a worker remembers. Of two with one place, the later one stays.
+const PLACES: u64 = 1_024;
 
 /// So many failures in a row are reported, and slow a credential down.
 const MANY: u32 = 5;
@@ -26,6 +23,7 @@ const MEMORY: Seconds = Seconds::from_hours(1);
 
 #[derive(Debug)]
 struct Entry {
+    key: u64,
     failures: u32,
     first_at: UnixTime,
     last_at: UnixTime,
@@ -49,43 +47,57 @@ pub(super) enum Report {
 #[derive(Debug)]
 pub(super) struct Failing {
     hasher: RandomState,
-    entries: RefCell<LruCache<u64, Entry>>,
+    /// Empty before the first failure.
+    places: RefCell<Vec<Option<Entry>>>,
 }
 
 impl Failing {
     pub(super) fn new() -> Self {
         Self {
             hasher: RandomState::new(),
-            entries: RefCell::new(LruCache::new(MAX_ENTRIES)),
+            places: RefCell::default(),
         }
     }
 
     /// Why a credential is refused without a look at it.
     pub(super) fn refused(&self, credential: &[u8], now: UnixTime) -> Option<Reason> {
-        let entries = self.entries.borrow();
+        let places = self.places.borrow();
         // Where none failed, none costs a hash.
-        if entries.is_empty() {
+        if places.is_empty() {
             return None;
         }
-        let entry = entries.peek(&self.hasher.hash_one(credential))?;
-        let is_slow = now < entry.refused_until && now >= entry.last_at;
+        let (key, place) = self.place(credential);
+        let entry = places.get(place)?.as_ref()?;
+        let is_slow = entry.key == key && now < entry.refused_until && now >= entry.last_at;
         is_slow.then_some(entry.reason)
+    }
+
+    fn place(&self, credential: &[u8]) -> (u64, usize) {
+        let key = self.hasher.hash_one(credential);
+        let place = key.checked_rem(PLACES).map(usize::try_from);
+        (key, place.and_then(Result::ok).unwrap_or_default())
     }
 
     /// A credential was looked at, and is no good.
     pub(super) fn failed(&self, credential: &[u8], reason: Reason, now: UnixTime) -> Report {
-        let key = self.hasher.hash_one(credential);
-        let mut entries = self.entries.borrow_mut();
-        let known = entries.get_mut(&key);
+        let (key, place) = self.place(credential);
+        let mut places = self.places.borrow_mut();
+        if places.is_empty() {
+            places.extend((0..PLACES).map(|_| None));
+        }
+        let Some(place) = places.get_mut(place) else {
+            return Report::Line;
+        };
+        let known = place.as_mut().filter(|entry| entry.key == key);
         let Some(entry) = known.filter(|entry| now < entry.last_at.plus(MEMORY)) else {
-            let entry = Entry {
+            *place = Some(Entry {
+                key,
                 failures: 1,
                 first_at: now,
                 last_at: now,
                 refused_until: now,
                 reason,
-            };
-            entries.put(key, entry);
+            });
             return Report::Line;
         };
         entry.failures = entry.failures.saturating_add(1);
@@ -102,9 +114,15 @@ impl Failing {
 
     /// A credential is good.
     pub(super) fn succeeded(&self, credential: &[u8]) {
-        let mut entries = self.entries.borrow_mut();
-        if !entries.is_empty() {
-            entries.pop(&self.hasher.hash_one(credential));
+        let mut places = self.places.borrow_mut();
+        if places.is_empty() {
+            return;
+        }
+        let (key, place) = self.place(credential);
+        if let Some(place) = places.get_mut(place)
+            && place.as_ref().is_some_and(|entry| entry.key == key)
+        {
+            *place = None;
         }
     }
 }
@@ -147,7 +165,7 @@ mod tests {
         for number in 0..10_000_u32 {
             failing.failed(&number.to_le_bytes(), Reason::InvalidToken, NOW);
         }
-        assert_eq!(failing.entries.borrow().len(), MAX_ENTRIES.get());
+        assert_eq!(failing.places.borrow().len(), 1_024);
         for _ in 0..9 {
             failing.failed(b"a", Reason::InvalidToken, NOW);
         }

@@ -80,7 +80,9 @@ impl Response {
             .with("x-content-type-options", HeaderValue::fixed("nosniff"));
         // In JSON "<" occurs in strings only. Who puts a document into a page as it is, or a browser
         // that guesses, sees no tag.
-        let text = document.to_string().replace('<', "\\u003c");
+        // A value has no key that is no string, so it always has a text.
+        let text = serde_json::to_string(document).unwrap_or_default();
+        let text = text.replace('<', "\\u003c");
         response.body = text.into_bytes();
         response.body.push(b'\n');
         response
