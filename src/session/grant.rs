@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::host::{NoRandomness, Random};
 use crate::oauth::{AccessToken, RefreshToken};
+use crate::session::fields::Fields;
 use crate::session::grant_cookies::TooLarge;
 use crate::session::key_ring::KeyRing;
 use crate::session::sealed_box::Place;
@@ -31,19 +32,18 @@ pub struct Grant {
 pub(crate) const USUAL_LIFETIME: Seconds = Seconds(7_200);
 
 /// The sealed form. Short names: it travels with every request.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Serialize)]
 struct Sealed<'a> {
-    #[serde(rename = "a", borrow)]
-    access_token: Cow<'a, str>,
-    #[serde(rename = "r", borrow, default, skip_serializing_if = "Option::is_none")]
-    refresh_token: Option<Cow<'a, str>>,
+    #[serde(rename = "a")]
+    access_token: &'a str,
+    #[serde(rename = "r", skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<&'a str>,
     #[serde(rename = "e")]
     expires_at: u64,
-    #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "l", skip_serializing_if = "Option::is_none")]
     lifetime: Option<u64>,
-    #[serde(rename = "s", borrow, default, skip_serializing_if = "Option::is_none")]
-    scopes: Option<Cow<'a, str>>,
+    #[serde(rename = "s", skip_serializing_if = "Option::is_none")]
+    scopes: Option<&'a str>,
 }
 
 /// Why a grant cannot be written.
@@ -69,14 +69,16 @@ impl Grant {
     /// Opens the box of a grant that was sealed for `place`.
     pub(super) fn open(ring: &KeyRing, place: Place<'_>, text: &str) -> Option<Self> {
         let plain = ring.open_box(place, text)?;
-        let sealed: Sealed<'_> = serde_json::from_slice(&plain).ok()?;
-        Some(Self {
-            access_token: AccessToken::new(sealed.access_token),
-            refresh_token: sealed.refresh_token.map(RefreshToken::new),
-            expires_at: UnixTime(sealed.expires_at),
-            lifetime: sealed.lifetime.map_or(USUAL_LIFETIME, Seconds),
-            scopes: sealed.scopes.map(Cow::into_owned),
-        })
+        let mut fields = Fields::read(&plain)?;
+        let grant = Self {
+            access_token: AccessToken::new(fields.text("a")?),
+            refresh_token: fields.text("r").map(RefreshToken::new),
+            expires_at: UnixTime(fields.number("e")?),
+            lifetime: fields.number("l").map_or(USUAL_LIFETIME, Seconds),
+            scopes: fields.text("s").map(Cow::into_owned),
+        };
+        fields.end()?;
+        Some(grant)
     }
 
     /// When it is time to renew: after 75 to 80% of the access token's life. Where in between
@@ -102,14 +104,11 @@ impl Grant {
         random: &mut dyn Random,
     ) -> Result<String, NotWritten> {
         let sealed = Sealed {
-            access_token: self.access_token.expose().into(),
-            refresh_token: self
-                .refresh_token
-                .as_ref()
-                .map(|token| token.expose().into()),
+            access_token: self.access_token.expose(),
+            refresh_token: self.refresh_token.as_ref().map(RefreshToken::expose),
             expires_at: self.expires_at.0,
             lifetime: Some(self.lifetime.0).filter(|lifetime| *lifetime != USUAL_LIFETIME.0),
-            scopes: self.scopes.as_deref().map(Cow::from),
+            scopes: self.scopes.as_deref(),
         };
         // A structure of strings and numbers always serializes.
         let plain = Zeroizing::new(serde_json::to_vec(&sealed).map_err(|_| NotWritten::TooLarge)?);

@@ -1,11 +1,12 @@
 //! Logins on their way: what this browser needs to finish one.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::host::{NoRandomness, Random};
 use crate::http::{Cookies, SetCookie};
 use crate::oauth::{CodeVerifier, State};
+use crate::session::fields::Fields;
 use crate::session::key_ring::{KeyRing, Purpose};
 use crate::session::sealed_box::Place;
 use crate::time::{Seconds, UnixTime};
@@ -55,19 +56,18 @@ impl SecondSignIn {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Serialize)]
 struct Sealed<'a> {
-    #[serde(rename = "s", borrow)]
+    #[serde(rename = "s")]
     state: &'a str,
-    #[serde(rename = "v", borrow)]
+    #[serde(rename = "v")]
     code_verifier: &'a str,
     #[serde(rename = "t")]
     begun_at: u64,
     #[serde(rename = "r")]
-    return_to: String,
+    return_to: &'a str,
     /// `name SP session-id`
-    #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "c", skip_serializing_if = "Option::is_none")]
     second: Option<String>,
 }
 
@@ -87,18 +87,19 @@ impl PendingLogin {
 
     fn open(ring: &KeyRing, cookie: &str, text: &str) -> Option<Self> {
         let plain = ring.open_box(place(cookie), text)?;
-        let sealed: Sealed<'_> = serde_json::from_slice(&plain).ok()?;
-        let second = match &sealed.second {
-            Some(text) => Some(SecondSignIn::read(text)?),
-            None => None,
+        let mut fields = Fields::read(&plain)?;
+        let login = Self {
+            state: State::new(fields.text("s")?),
+            code_verifier: CodeVerifier::new(fields.text("v")?),
+            return_to: fields.text("r")?.into_owned(),
+            begun_at: UnixTime(fields.number("t")?),
+            second: match fields.text("c") {
+                Some(text) => Some(SecondSignIn::read(&text)?),
+                None => None,
+            },
         };
-        Some(Self {
-            state: State::new(sealed.state),
-            code_verifier: CodeVerifier::new(sealed.code_verifier),
-            return_to: sealed.return_to,
-            begun_at: UnixTime(sealed.begun_at),
-            second,
-        })
+        fields.end()?;
+        Some(login)
     }
 
     fn seal(
@@ -112,7 +113,7 @@ impl PendingLogin {
             state: self.state.expose(),
             code_verifier: self.code_verifier.expose(),
             begun_at: self.begun_at.0,
-            return_to: self.return_to.clone(),
+            return_to: &self.return_to,
             second: self.second.as_ref().map(SecondSignIn::write),
         };
         // A structure of strings and numbers always serializes.

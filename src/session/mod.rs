@@ -7,6 +7,7 @@ mod bot_tokens;
 mod cache;
 mod circuit;
 mod claims;
+mod fields;
 mod grant;
 mod grant_cookies;
 mod identity_token;
