@@ -178,6 +178,8 @@ pub struct Event {
 }
 
 impl Event {
+    // As with refusals: 1 KB.
+    #[inline(never)]
     pub(super) fn new(event: EventKind) -> Self {
         Self {
             event,
