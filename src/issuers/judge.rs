@@ -142,7 +142,15 @@ impl Source {
         let jws = Jws::parse(token).map_err(refused)?;
         let known = match self.known().or_else(|| self.take_over(host.shared)) {
             Some(known) => known,
-            None => return Err(self.waits(index, self.ask(State::look_for_first, host))),
+            None => {
+                let asked = self.ask(State::look_for_first, host);
+                // Another worker may have published them between the two looks.
+                let is_fresh = matches!(asked, Err(Asking::Fresh));
+                match self.take_over(host.shared).filter(|_| is_fresh) {
+                    Some(known) => known,
+                    None => return Err(self.waits(index, asked)),
+                }
+            }
         };
         let read = self.read(index, &jws, host.now);
         *generation = known.generation;
@@ -159,15 +167,23 @@ impl Source {
         }
         // What no key could make good is worth no question: an old token names an old key.
         let verified = read.map_err(refused)?;
-        if let Some(newer) = self.take_over(host.shared)
-            && self.check(&jws, &newer, host) == Ok(())
-        {
-            *generation = newer.generation;
-            return Ok(verified);
+        // Twice: another worker may publish newer ones between the two looks.
+        let mut asked = None;
+        for _ in 0..2 {
+            if let Some(newer) = self.take_over(host.shared)
+                && self.check(&jws, &newer, host) == Ok(())
+            {
+                *generation = newer.generation;
+                return Ok(verified);
+            }
+            match asked.get_or_insert_with(|| self.ask(State::look_for_unknown, host)) {
+                Err(Asking::Fresh) => {}
+                Ok(_) | Err(Asking::Failing | Asking::Free | Asking::Leased) => break,
+            }
         }
-        match self.ask(State::look_for_unknown, host) {
-            Err(Asking::Fresh) => Err(refused(why)),
-            other => Err(self.waits(index, other)),
+        match asked {
+            None | Some(Err(Asking::Fresh)) => Err(refused(why)),
+            Some(asked) => Err(self.waits(index, asked)),
         }
     }
 

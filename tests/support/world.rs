@@ -68,8 +68,13 @@ impl World {
     pub fn parts(kind: Kind, setup: &Setup) -> (Example, Surroundings) {
         let mut settings = Settings::default();
         (setup.bitbucket)(&mut settings);
+        let mut bitbucket = Bitbucket::new(settings);
+        if setup.has_pipelines {
+            // Some worlds have no such workspace.
+            let _ = bitbucket.set_pipelines_ran("acme", true);
+        }
         let around = Surroundings {
-            bitbucket: Arc::new(Mutex::new(Bitbucket::new(settings))),
+            bitbucket: Arc::new(Mutex::new(bitbucket)),
             upstream: Arc::default(),
             clock: Clock {
                 kind,
