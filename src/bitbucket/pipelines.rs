@@ -4,7 +4,7 @@ use crate::bitbucket::Endpoint;
 use crate::http::Call;
 use crate::identity::PipelineStep;
 use crate::jose::{Claims, InvalidToken};
-use crate::policy::Name;
+use crate::policy::{Name, is_branch};
 
 /// The claim that says whose token it is, whatever its audience.
 pub const WORKSPACE_CLAIM: &str = "workspaceUuid";
@@ -41,7 +41,8 @@ fn path(workspace: &str) -> String {
 /// one in each step, and names nobody.
 ///
 /// # Errors
-/// [`InvalidToken::Claim`] where one is missing that every step has, or where it is no UUID.
+/// [`InvalidToken::Claim`] where one is missing that every step has, where it is no UUID, or where the
+/// branch has a name that git refuses.
 pub fn read_step(claims: &Claims, workspace_slug: &str) -> Result<PipelineStep, InvalidToken> {
     const NAMES: [&str; 5] = [
         WORKSPACE_CLAIM,
@@ -60,10 +61,7 @@ pub fn read_step(claims: &Claims, workspace_slug: &str) -> Result<PipelineStep, 
         }
     }
     let branch = claims.text("branchName")?;
-    let is_branch = |text: &str| {
-        (1..=MAX_BRANCH_BYTES).contains(&text.len()) && !text.bytes().any(|b| b.is_ascii_control())
-    };
-    if branch.is_some_and(|text| !is_branch(text)) {
+    if branch.is_some_and(|text| text.len() > MAX_BRANCH_BYTES || !is_branch(text)) {
         return Err(InvalidToken::Claim);
     }
     let [

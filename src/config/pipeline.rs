@@ -1,7 +1,7 @@
 //! Conditions about machines: `pipeline`, and `issuer` with `subject`.
 
 use crate::config::reader::{Node, Reader, quoted};
-use crate::policy::{Condition, Name, PathTemplate, Pipeline};
+use crate::policy::{Condition, Name, PathTemplate, Pipeline, is_branch};
 
 /// The longest branch name that is taken; git allows a path of the file system.
 const MAX_BRANCH_BYTES: usize = 255;
@@ -51,14 +51,12 @@ impl Reader<'_> {
     }
 
     fn branches(&self, node: &Node<'_>) -> Option<Vec<String>> {
-        // What git refuses in a name (git-check-ref-format), but for a `*` at the end.
-        let is_branch = |text: &str| {
-            let name = text.strip_suffix('*').unwrap_or(text);
-            let is_mark = |c: char| c.is_control() || " ~^:?*[\\".contains(c);
-            text != "*" && (1..=MAX_BRANCH_BYTES).contains(&text.len()) && !name.contains(is_mark)
+        // The name of a branch, but for a `*` at the end; a `*` alone would be any.
+        let is_wanted = |text: &str| {
+            text.len() <= MAX_BRANCH_BYTES && is_branch(text.strip_suffix('*').unwrap_or(text))
         };
         let expected = "expected a branch such as \"main\", or a beginning such as \"release/*\"";
-        self.checked_texts(node, is_branch, expected)
+        self.checked_texts(node, is_wanted, expected)
     }
 
     fn environments(&self, node: &Node<'_>) -> Option<Vec<String>> {

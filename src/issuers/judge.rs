@@ -519,6 +519,16 @@ mod tests {
                 Claim,
             ),
             (
+                "a pattern",
+                a.token(&with("branchName", json!("release/*"))),
+                Claim,
+            ),
+            (
+                "two dots",
+                a.token(&with("branchName", json!("release/../main"))),
+                Claim,
+            ),
+            (
                 "a list",
                 a.token(&with("branchName", json!(["main"]))),
                 Malformed,

@@ -16,7 +16,7 @@ pub use condition::{
 pub use facts::Facts;
 pub use git::GitUse;
 pub use name::{Name, NameError};
-pub use pipeline::Pipeline;
+pub use pipeline::{Pipeline, is_branch};
 pub use rule::{Allow, Found, IdentityToken, Inject, Policy, Rule, Shadow, Tail, TokenForm};
 pub use template::{PathTemplate, TemplateError};
 pub use truth::Truth;

@@ -18,6 +18,14 @@ pub struct Pipeline {
     pub deployment_environments: Vec<String>,
 }
 
+/// Whether git takes `name` for a branch, as far as characters go (git-check-ref-format). A token with
+/// another one, such as `release/*` or `release/../main`, says nothing about branches.
+#[must_use]
+pub fn is_branch(name: &str) -> bool {
+    let is_mark = |c: char| c.is_control() || " ~^:?*[\\".contains(c);
+    !name.is_empty() && !name.contains(is_mark) && !name.contains("..")
+}
+
 impl Pipeline {
     /// Whether the token of whoever acts says so. Somebody else than a pipeline does not say the
     /// opposite, either.
