@@ -65,6 +65,7 @@ mod hooks {
 
     use super::Worker;
     use crate::adapter::local_response;
+    use crate::adapter::worker::clock;
     use crate::host::{SignatureAlgorithm, Signatures};
     use crate::http::{HeaderValue, Headers, Response};
     use crate::jose::{Jws, KeySet, Unverified};
@@ -73,7 +74,7 @@ mod hooks {
     pub(super) fn read(fields: &[(String, Vec<u8>)], worker: &Worker) -> bool {
         let headers = Headers::new(fields.to_vec());
         if let Some(offset) = headers.single("x-bitgate-test-clock") {
-            worker.clock_offset.set(offset.parse().unwrap_or(0));
+            clock::set(offset);
         }
         if headers.contains("x-bitgate-test-trap") {
             // The VM of this worker is gone, with all that it had in memory.

@@ -18,9 +18,6 @@ pub(super) struct Worker {
     metrics: Metrics,
     /// The second of the last tick.
     ticked_at: Cell<u64>,
-    /// Tests move the time on, for requests and renewals alike.
-    #[cfg(feature = "test-hooks")]
-    pub(super) clock_offset: Cell<u64>,
 }
 
 impl Worker {
@@ -43,7 +40,7 @@ impl Worker {
         let (mut random, mut shared) = (hostcalls::OsRandom, hostcalls::WorkerShared);
         let now = hostcalls::now();
         #[cfg(feature = "test-hooks")]
-        let now = now.plus(crate::time::Seconds(self.clock_offset.get()));
+        let now = now.plus(clock::offset());
         ask(&mut Host {
             now,
             random: &mut random,
@@ -72,5 +69,27 @@ impl Worker {
     pub(super) fn note(&self, event: &Event) {
         log(event);
         self.metrics.count(event);
+    }
+}
+
+/// Tests move the time on, for requests and renewals alike, and on all threads: one that serves no request
+/// asks for keys and tokens by the clock as well.
+#[cfg(feature = "test-hooks")]
+pub(super) mod clock {
+    use crate::adapter::hostcalls::WorkerShared;
+    use crate::host::SharedData;
+    use crate::time::Seconds;
+
+    const KEY: &str = "bitgate.test.clock";
+
+    /// Seconds, as a test wrote them.
+    pub(in crate::adapter) fn set(offset: &str) {
+        WorkerShared.write(KEY, offset.as_bytes(), None);
+    }
+
+    pub(super) fn offset() -> Seconds {
+        let (text, _) = WorkerShared.read(KEY).unwrap_or_default();
+        let text = std::str::from_utf8(&text).ok();
+        Seconds(text.and_then(|text| text.parse().ok()).unwrap_or(0))
     }
 }
