@@ -174,6 +174,7 @@ const PACKAGES: Setup = Setup {
     envoy: |_| {},
     bitbucket: |_| {},
     has_pipelines: true,
+    before: |_| {},
     clock: false,
     is_bitbucket_down: false,
     workers: 1,

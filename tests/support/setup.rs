@@ -1,6 +1,6 @@
 //! What a story wants to be different from the demo.
 
-use bitgate_simulator::bitbucket::Settings;
+use bitgate_simulator::bitbucket::{Bitbucket, Settings};
 use serde_json::Value;
 
 use super::example::Example;
@@ -17,6 +17,8 @@ pub struct Setup {
     pub bitbucket: fn(&mut Settings),
     /// Whether pipelines with OIDC have run in the workspace acme, so that its keys are there.
     pub has_pipelines: bool,
+    /// What else happened at Bitbucket before the edge begins.
+    pub before: fn(&mut Bitbucket),
     /// Whether time can be moved: in Envoy that needs the module for tests.
     pub clock: bool,
     /// Whether nothing listens where Bitbucket should be.
@@ -35,6 +37,7 @@ impl Default for Setup {
             envoy: |_| {},
             bitbucket: |_| {},
             has_pipelines: true,
+            before: |_| {},
             clock: false,
             is_bitbucket_down: false,
             workers: 1,

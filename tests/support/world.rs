@@ -73,6 +73,7 @@ impl World {
             // Some worlds have no such workspace.
             let _ = bitbucket.set_pipelines_ran("acme", true);
         }
+        (setup.before)(&mut bitbucket);
         let around = Surroundings {
             bitbucket: Arc::new(Mutex::new(bitbucket)),
             upstream: Arc::default(),
