@@ -57,7 +57,7 @@ impl Case {
         match (kind, self.setup) {
             (Kind::Native, setup) => self.judge(&mut World::new(
                 kind,
-                &setup.map_or_else(shared_setup, |s| s()),
+                &setup.map_or_else(|| setup_of(Group::name_of(self.id)), |s| s()),
             )),
             (Kind::Envoy, Some(setup)) => self.judge(&mut World::new(kind, &setup())),
             (Kind::Envoy, None) => {
@@ -82,6 +82,14 @@ impl Case {
                 "{reloads}"
             );
         }
+    }
+}
+
+/// The world of the cases of a group that ask for no other.
+fn setup_of(group: &str) -> Setup {
+    match group {
+        "JWT" => super::token::site(),
+        _ => shared_setup(),
     }
 }
 
@@ -114,14 +122,19 @@ struct Group {
 static GROUPS: Mutex<BTreeMap<String, Arc<Group>>> = Mutex::new(BTreeMap::new());
 
 impl Group {
+    fn name_of(id: &str) -> &str {
+        id.split('-').next().unwrap()
+    }
+
     fn of(id: &str) -> Arc<Self> {
-        let name = id.split('-').next().unwrap().to_owned();
+        let name = Self::name_of(id);
         let mut groups = GROUPS.lock().unwrap_or_else(PoisonError::into_inner);
-        let group = groups.entry(name).or_insert_with(|| {
-            let (example, around) = World::parts(Kind::Envoy, &shared_setup());
+        let group = groups.entry(name.to_owned()).or_insert_with(|| {
+            let setup = setup_of(name);
+            let (example, around) = World::parts(Kind::Envoy, &setup);
             Arc::new(Self {
                 turn: Mutex::new(()),
-                edge: Arc::new(EnvoyEdge::start(example, &shared_setup(), around.clone())),
+                edge: Arc::new(EnvoyEdge::start(example, &setup, around.clone())),
                 around,
             })
         });

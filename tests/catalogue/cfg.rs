@@ -248,6 +248,59 @@ pub fn cases() -> Vec<Case> {
                 assert!(Config::parse(text.as_bytes(), &environment).is_err());
             }
         }),
+        Case::native("CFG-11", |_| {
+            let good = json!({
+                "issuer": "https://a.test",
+                "audiences": ["us"],
+                "jwks": {"cluster": "idp", "url": "https://a.test/keys"},
+            });
+            // Where no algorithms are named it is RS256 alone, as the one of Pipelines.
+            assert_eq!(
+                problems(|config| config["issuers"] = json!([good])),
+                [""; 0]
+            );
+            for (path, member, value) in [
+                ("audiences", "audiences", json!(null)),
+                ("audiences", "audiences", json!([])),
+                ("audiences[0]", "audiences", json!([""])),
+                ("algorithms", "algorithms", json!([])),
+                ("algorithms", "algorithms", json!(null)),
+                ("algorithms[0]", "algorithms", json!(["none"])),
+                ("algorithms[0]", "algorithms", json!(["HS256"])),
+                ("algorithms[1]", "algorithms", json!(["RS256", "HS512"])),
+                ("algorithms[0]", "algorithms", json!(["PS256"])),
+                ("algorithms[0]", "algorithms", json!(["EdDSA"])),
+                ("algorithms[0]", "algorithms", json!(["rs256"])),
+                ("algorithms[0]", "algorithms", json!(["*"])),
+                ("algorithms[0]", "algorithms", json!([""])),
+                ("issuer", "issuer", json!("")),
+                ("jwks", "jwks", json!({})),
+                ("jwks.keys", "jwks", json!({"keys": []})),
+                (
+                    "jwks.keys",
+                    "jwks",
+                    json!({"keys": [{"kty": "oct", "k": "AA"}]}),
+                ),
+            ] {
+                let mut issuer = good.clone();
+                issuer[member] = value;
+                let path = format!("issuers[0].{path}");
+                refuses(&path, |config| config["issuers"] = json!([issuer]));
+            }
+            for member in ["issuer", "audiences", "jwks"] {
+                let mut issuer = good.clone();
+                issuer.as_object_mut().unwrap().remove(member);
+                let path = format!("issuers[0].{member}");
+                refuses(&path, |config| config["issuers"] = json!([issuer]));
+            }
+            refuses("issuers[0].bitbucket_pipelines.audiences", |config| {
+                config["issuers"] = json!([{"bitbucket_pipelines": {
+                    "workspace": "acme",
+                    "workspace_uuid": "{77aa0000-1111-4222-8333-444455556666}",
+                    "audiences": [],
+                }}]);
+            });
+        }),
         Case::native("CFG-13", |_| {
             for value in [
                 "0s",

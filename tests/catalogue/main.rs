@@ -23,6 +23,9 @@ mod dos;
 mod fail;
 mod flow;
 mod hdr;
+mod jwt;
+mod jwt_claims;
+mod jwt_keys;
 mod leak;
 mod meth;
 mod out;
@@ -33,6 +36,7 @@ mod rights;
 mod sess;
 #[path = "../support/mod.rs"]
 mod support;
+mod token;
 mod xss;
 
 use std::collections::BTreeSet;
@@ -60,6 +64,9 @@ fn cases() -> Vec<Case> {
         cfg::cases(),
         rights::cases(),
         around::cases(),
+        jwt::cases(),
+        jwt_claims::cases(),
+        jwt_keys::cases(),
     ];
     groups.into_iter().flatten().collect()
 }
