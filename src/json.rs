@@ -42,7 +42,9 @@ impl Json {
         Self::parse(text).ok().filter(Self::has_distinct_members)
     }
 
-    fn has_distinct_members(&self) -> bool {
+    /// Whether no object in it repeats a member.
+    #[must_use]
+    pub fn has_distinct_members(&self) -> bool {
         match self {
             Self::Null | Self::Bool(_) | Self::Number(_) | Self::String(_) => true,
             Self::Array(items) => items.iter().all(Self::has_distinct_members),

@@ -29,7 +29,7 @@ fn environment(name: &str) -> Option<String> {
         "KEY" | "BITGATE_SESSION_KEY" => {
             Some("dGVzdC1vbmx5LXRlc3Qtb25seS10ZXN0LW9ubHktMDE=".to_owned())
         }
-        "SECRET" | "BITBUCKET_CLIENT_SECRET" | "CI_CLIENT_SECRET" => {
+        "SECRET" | "BITBUCKET_CLIENT_SECRET" | "CI_CLIENT_SECRET" | "DEPLOYER_SECRET" => {
             Some("canary-secret".to_owned())
         }
         "SHORT_KEY" => Some("Y2FuYXJ5".to_owned()),
@@ -71,6 +71,21 @@ fn consumer(client_id: &str) -> Value {
 
 fn client(client_id: &str) -> Value {
     json!({"client_id": client_id, "client_secret": {"env": "SECRET"}})
+}
+
+fn issuer() -> Value {
+    json!({
+        "issuer": "https://idp.example.com",
+        "jwks": {"cluster": "idp", "url": "https://idp.example.com/keys?v=2"},
+        "audiences": ["us"],
+    })
+}
+
+fn pipelines() -> Value {
+    json!({"bitbucket_pipelines": {
+        "workspace": "acme",
+        "workspace_uuid": "{77AA0000-1111-4222-8333-444455556666}",
+    }})
 }
 
 #[test]
@@ -232,6 +247,14 @@ fn every_key_is_documented_and_every_documented_key_exists() {
         ("bitbucket.web", vec!["bitbucket", "web"]),
         ("bitbucket.api", vec!["bitbucket", "api"]),
         ("consumers.<name>", vec!["consumers", "ci"]),
+        ("issuers[]", vec!["issuers", "0"]),
+        ("issuers[].jwks", vec!["issuers", "0", "jwks"]),
+        (
+            "issuers[].bitbucket_pipelines",
+            vec!["issuers", "1", "bitbucket_pipelines"],
+        ),
+        ("callers", vec!["callers"]),
+        ("callers.bitbucket", vec!["callers", "bitbucket"]),
         ("session", vec!["session"]),
         ("status", vec!["status"]),
         ("rights", vec!["rights"]),
@@ -260,10 +283,13 @@ fn every_key_is_documented_and_every_documented_key_exists() {
         });
         config["rules"][0]["identity_token"] = json!({"audience": "a"});
         config["consumers"] = json!({"ci": consumer("ci-id")});
+        config["issuers"] = json!([issuer(), pipelines()]);
+        config["callers"] = json!({"bitbucket": {"accept": ["api_tokens"]}});
         let mut value = &mut config;
         for step in steps {
             value = match step {
                 "0" => &mut value[0],
+                "1" => &mut value[1],
                 step => &mut value[step],
             };
         }
@@ -366,6 +392,113 @@ fn a_bot_is_used_by_rules_or_lookups_or_a_warning() {
 }
 
 #[test]
+fn a_preset_knows_what_an_issuer_has_to_say() {
+    use bitgate::host::SignatureAlgorithm;
+    use bitgate::issuers::{Keys, Kind};
+    let mut config = minimal();
+    config["issuers"] = json!([pipelines(), issuer()]);
+    config["issuers"][1]["algorithms"] = json!(["ES256", "RS512"]);
+    config["issuers"][1]["required_claims"] = json!({"team": "red", "env": ["dev", "test"]});
+    let read = parse(&config.to_string()).unwrap().issuers;
+    let uuid = "77aa0000-1111-4222-8333-444455556666";
+    let base = "/2.0/workspaces/acme/pipelines-config/identity/oidc";
+    let [preset, other] = read.as_slice() else {
+        panic!("expected two issuers")
+    };
+    assert_eq!(*preset.issuer, format!("https://api.bitbucket.org{base}"));
+    assert_eq!(
+        preset.audiences,
+        [format!("ari:cloud:bitbucket::workspace/{uuid}")]
+    );
+    assert_eq!(preset.algorithms, [SignatureAlgorithm::RsaSha256]);
+    assert_eq!(
+        preset.kind,
+        Kind::Pipelines {
+            workspace: "acme".to_owned(),
+            workspace_uuid: format!("{{{uuid}}}"),
+        }
+    );
+    assert_eq!(preset.label(), "pipelines_acme");
+    let Keys::Remote(call) = &preset.keys else {
+        panic!("expected a call")
+    };
+    assert_eq!(
+        (call.cluster.as_str(), call.authority.as_str()),
+        ("api", "api.bitbucket.org")
+    );
+    assert_eq!(call.path, format!("{base}/keys.json"));
+    let Keys::Remote(call) = &other.keys else {
+        panic!("expected a call")
+    };
+    assert_eq!(
+        (call.scheme, call.authority.as_str(), call.path.as_str()),
+        ("https", "idp.example.com", "/keys?v=2")
+    );
+    assert!(
+        call.headers
+            .iter()
+            .all(|(name, _)| *name != "authorization")
+    );
+    assert_eq!(other.label(), "idp_example_com");
+    assert_eq!(
+        other.algorithms,
+        [
+            SignatureAlgorithm::EcdsaP256Sha256,
+            SignatureAlgorithm::RsaSha512
+        ]
+    );
+    assert_eq!(other.required[0].values, ["red"]);
+    assert_eq!(other.required[1].values, ["dev", "test"]);
+    // A custom audience takes the place of the default one.
+    config["issuers"][0]["bitbucket_pipelines"]["audiences"] = json!(["bitgate"]);
+    let read = parse(&config.to_string()).unwrap().issuers;
+    assert_eq!(read[0].audiences, ["bitgate"]);
+    // On a machine of one's own keys may come over http.
+    config["issuers"][1]["jwks"]["url"] = json!("http://localhost:9000/keys");
+    assert!(parse(&config.to_string()).is_err());
+    config["public_url"] = json!("http://localhost:10000");
+    assert!(parse(&config.to_string()).is_ok());
+}
+
+/// LFS says in its body what it does: with the bot of pushes, whoever may fetch could write.
+#[test]
+fn a_bot_that_pushes_is_no_bot_for_lfs_alone() {
+    let mut config = minimal();
+    config["bots"] = json!({
+        "reader": {"access_token": {"env": "SECRET"}},
+        "deployer": {"client_credentials": client("a")},
+    });
+    let rules = |bot: &str, uses: Value| {
+        json!([
+            {"match": {"path": "/acme/{repo}.git", "git": "write"},
+             "allow": {"repository": "acme/{repo}", "permission": "write"},
+             "inject": {"bot": "deployer", "as": "git", "own_first": true}},
+            {"match": {"path": "/acme/{repo}", "git": uses}, "allow": {"workspace": "acme"},
+             "inject": {"bot": bot, "as": "git"}},
+        ])
+    };
+    for (bot, uses, warned) in [
+        ("reader", json!(["read", "lfs"]), vec![]),
+        ("deployer", json!("read"), vec![]),
+        ("deployer", json!(["lfs", "write"]), vec![]),
+        (
+            "deployer",
+            json!(["read", "lfs"]),
+            vec!["rules[1].match.git"],
+        ),
+    ] {
+        config["rules"] = rules(bot, uses);
+        let read = parse(&config.to_string()).unwrap();
+        let injects: Vec<_> = read.policy.rules().iter().map(|rule| rule.inject).collect();
+        assert_eq!(injects[0], Inject::OwnOrBot(1, TokenForm::Git));
+        assert!(matches!(injects[1], Inject::Bot(_, TokenForm::Git)));
+        let warnings = read.warnings.iter().map(|it| it.path.as_str());
+        let warnings: Vec<_> = warnings.filter(|path| path.starts_with("rules")).collect();
+        assert_eq!(warnings, warned, "{bot}");
+    }
+}
+
+#[test]
 fn a_nickname_in_a_header_is_a_warning() {
     let mut config = minimal();
     config["identity_headers"] = json!({"x-name": "nickname"});
@@ -421,4 +554,48 @@ fn message(value: &Value) -> prost_types::Value {
         Value::Object(_) => Kind::StructValue(structure(value)),
     };
     prost_types::Value { kind: Some(kind) }
+}
+
+/// Two workspaces can each have a repository of the same name.
+#[test]
+fn a_repository_by_name_is_in_one_workspace() {
+    let mut config = minimal();
+    let uuid = "{99cc0000-1111-4222-8333-444455556666}";
+    let mut other = pipelines();
+    other["bitbucket_pipelines"] = json!({"workspace": "beta-labs", "workspace_uuid": uuid});
+    config["bots"] = json!({"b": {"access_token": {"env": "SECRET"}}});
+    config["rights"] = json!({"bot": "b"});
+    for (issuers, pipeline, is_good) in [
+        (json!([pipelines()]), json!({"repository": "widgets"}), true),
+        (
+            json!([pipelines(), other]),
+            json!({"repository": uuid}),
+            true,
+        ),
+        (
+            json!([pipelines(), other]),
+            json!({"repository": "widgets"}),
+            false,
+        ),
+        (
+            json!([pipelines(), other]),
+            json!({"repository": "{repo}"}),
+            false,
+        ),
+        (
+            json!([pipelines(), other]),
+            json!({"workspace": "acme", "repository": "{repo}"}),
+            true,
+        ),
+    ] {
+        config["issuers"] = issuers;
+        config["rules"] = json!([{"match": {"path": "/{repo}"}, "allow": {"pipeline": pipeline}}]);
+        let read = parse(&config.to_string());
+        let problem = read.err().unwrap_or_default();
+        let expected = match is_good {
+            true => String::new(),
+            false => "rules[0].allow: expected the workspace too, since each of them can have a repository of this name, but found a name\n".to_owned(),
+        };
+        assert_eq!(problem, expected);
+    }
 }

@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use support::browser::{Browser, Jar, header};
+use support::control::control;
 use support::envoy_edge::EnvoyEdge;
 use support::example::SESSION_KEY;
 use support::native_edge::NativeEdge;
@@ -144,7 +145,7 @@ fn described(world: &World, account_id: &str) -> Value {
 
 /// What the command says of each request: the status, and the reason of a refusal.
 fn explained(file: &str, person: &Value, requests: &[(&str, String)]) -> Vec<(u16, String)> {
-    let described = own_file(person["account_id"].as_str().unwrap());
+    let described = own_file(person["account_id"].as_str().unwrap_or("step"));
     std::fs::write(&described, person.to_string()).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_bitgate"));
     command
@@ -288,11 +289,11 @@ fn leaf(draw: &mut Draw, [workspace, repo, key]: [Option<&str>; 3], people: &[St
         &["acme", "beta-labs", "nobodys", ACME, BETA],
     );
     let permission = draw.one(&["read", "write", "admin", "by_method"]);
-    match draw.below(10) {
+    match draw.below(12) {
         0 => json!("signed_in"),
         1 => match draw.chance(4) {
             true => json!("nobody"),
-            false => json!({"principal": draw.one(&["person", "person", "bot"])}),
+            false => json!({"principal": draw.one(&["person", "pipeline", "bot"])}),
         },
         2 | 3 => json!({"workspace": owner, "role": draw.one(&["member", "owner"])}),
         4 | 5 => {
@@ -312,6 +313,17 @@ fn leaf(draw: &mut Draw, [workspace, repo, key]: [Option<&str>; 3], people: &[St
             true => json!({"email_domain": draw.one(&["example.com", "example.org"])}),
             false => json!({"scope": draw.one(&["repository", "repository:write", "email"])}),
         },
+        10 | 11 => {
+            let name = draw.one(&["widgets", "secrets", WIDGETS]);
+            let mut wanted = json!({"repository": name});
+            if draw.chance(2) {
+                wanted["workspace"] = part(draw, workspace, &["acme", ACME]).into();
+            }
+            if draw.chance(3) {
+                wanted["branch"] = json!(["main", "release/*"]);
+            }
+            json!({"pipeline": wanted})
+        }
         _ => json!({"group": draw.one(&["developers", "admins", "release", "no-such-group"])}),
     }
 }
@@ -427,6 +439,9 @@ fn compare_rules(kind: Kind, sets: u64, requests: usize) -> BTreeMap<(u16, Strin
         let mut config = example.plugin();
         config["bitbucket"]["api_budget"] = json!(100_000);
         config.as_object_mut().unwrap().remove("workspaces");
+        config["issuers"] =
+            json!([{"bitbucket_pipelines": {"workspace": "acme", "workspace_uuid": ACME}}]);
+        config["repositories"] = json!({"acme/widgets": WIDGETS, "acme/secrets": STEPS[1].1});
         config["groups"]["members"] = json!({"release": [people[0]]});
         rules(&mut draw, &mut config, &people);
         example.set_plugin(&config);
@@ -438,36 +453,79 @@ fn compare_rules(kind: Kind, sets: u64, requests: usize) -> BTreeMap<(u16, Strin
             Kind::Envoy => Box::new(Arc::new(EnvoyEdge::start(example, &setup, around.clone()))),
         };
         let mut world = World { edge, around };
+        control(
+            &world,
+            "pipelines",
+            &json!({"workspace": "acme", "ran": true}),
+        );
         for account_id in &people {
             let jar = sign_in(&mut world, account_id);
             let person = described(&world, account_id);
             let wanted: Vec<_> = (0..requests).map(|_| request(&mut draw)).collect();
             let said = explained(file.to_str().unwrap(), &person, &wanted);
             assert_eq!(said.len(), wanted.len());
-            for ((method, path), said) in wanted.iter().zip(said) {
-                let request = http::Request::builder()
-                    .method(*method)
-                    .uri(path)
-                    .header("host", "localhost:10000")
-                    .header("cookie", jar.header());
-                let answer = world.send(request.body(Vec::new()).unwrap());
-                let reason = header(&answer, "x-bitgate-reason").to_owned();
-                let did = (answer.status().as_u16(), reason);
-                let context = format!("{method} {path} by {person} under {}", config["rules"]);
-                if said != did {
-                    // Of several conditions that do not hold the module names one that it knows of,
-                    // which may be another one before everything was asked.
-                    let are_denials = is_denial(&said) && is_denial(&did);
-                    assert!(are_denials, "{said:?} {did:?} {context}");
-                    *seen.entry((0, "another denial".to_owned())).or_default() += 1;
-                }
-                *seen.entry(did).or_default() += 1;
-            }
+            let cookies = ("cookie", jar.header());
+            let context = format!("{person} under {}", config["rules"]);
+            agree(&mut world, &wanted, &said, &cookies, &context, &mut seen);
+        }
+        for (repository, uuid, branch) in STEPS {
+            let person = json!({"principal": "pipeline", "pipeline": {
+                "workspace": "acme", "workspace_uuid": ACME,
+                "repository": repository, "repository_uuid": uuid, "branch": branch,
+            }});
+            let step = json!({"workspace": "acme", "repository": repository, "branch": branch});
+            let token = control(&world, "pipelines/tokens", &step);
+            let token = format!("Bearer {}", token["token"].as_str().unwrap());
+            let wanted: Vec<_> = (0..requests).map(|_| request(&mut draw)).collect();
+            let said = explained(file.to_str().unwrap(), &person, &wanted);
+            let context = format!("{person} under {}", config["rules"]);
+            let shown = ("authorization", token);
+            agree(&mut world, &wanted, &said, &shown, &context, &mut seen);
         }
         std::fs::remove_file(&file).unwrap();
     }
     seen
 }
+
+/// Sends what was explained, and counts the verdicts.
+fn agree(
+    world: &mut World,
+    wanted: &[(&'static str, String)],
+    said: &[(u16, String)],
+    shown: &(&str, String),
+    context: &str,
+    seen: &mut BTreeMap<(u16, String), usize>,
+) {
+    assert_eq!(said.len(), wanted.len());
+    for ((method, path), said) in wanted.iter().zip(said) {
+        let request = http::Request::builder()
+            .method(*method)
+            .uri(path)
+            .header("host", "localhost:10000")
+            .header(shown.0, &shown.1);
+        let answer = world.send(request.body(Vec::new()).unwrap());
+        let reason = header(&answer, "x-bitgate-reason").to_owned();
+        let did = (answer.status().as_u16(), reason);
+        if *said != did {
+            // Of several conditions that do not hold the module names one that it knows of,
+            // which may be another one before everything was asked.
+            let are_denials = is_denial(said) && is_denial(&did);
+            assert!(are_denials, "{said:?} {did:?} {method} {path} by {context}");
+            *seen.entry((0, "another denial".to_owned())).or_default() += 1;
+        }
+        *seen.entry(did).or_default() += 1;
+    }
+}
+
+/// Repository, its UUID, branch.
+const STEPS: [(&str, &str, &str); 2] = [
+    ("widgets", WIDGETS, "main"),
+    (
+        "secrets",
+        "{99cc0003-1111-4222-8333-444455556666}",
+        "release/2",
+    ),
+];
 
 /// Whether a condition does not hold.
 fn is_denial((status, reason): &(u16, String)) -> bool {
@@ -482,7 +540,7 @@ fn sign_in(world: &mut World, account_id: &str) -> Jar {
 }
 
 /// Enough of everything that rules can say, or the comparison would be one of nothing.
-fn assert_all_sides(seen: &BTreeMap<(u16, String), usize>) {
+fn assert_all_sides(seen: &BTreeMap<(u16, String), usize>, least: usize) {
     let total: usize = seen.values().sum();
     let others = seen.get(&(0, "another denial".to_owned()));
     let others = others.copied().unwrap_or_default();
@@ -496,19 +554,22 @@ fn assert_all_sides(seen: &BTreeMap<(u16, String), usize>) {
         "account_not_listed",
         "not_in_group",
         "not_allowed",
+        "pipeline_not_allowed",
+        "wrong_principal",
+        "no_token",
     ] {
         let found = seen.iter().filter(|((_, found), _)| found == reason);
         let count: usize = found.map(|(_, count)| count).sum();
-        assert!(count >= 10, "{reason}: {count} in {seen:?}");
+        assert!(count >= least, "{reason}: {count} in {seen:?}");
     }
 }
 
 #[test]
 fn the_command_and_the_core_agree_on_any_rules() {
-    assert_all_sides(&compare_rules(Kind::Native, 40, 100));
+    assert_all_sides(&compare_rules(Kind::Native, 40, 100), 10);
 }
 
 #[test]
 fn the_command_and_the_module_agree_on_any_rules() {
-    assert_all_sides(&compare_rules(Kind::Envoy, 6, 200));
+    assert_all_sides(&compare_rules(Kind::Envoy, 20, 80), 3);
 }

@@ -31,7 +31,11 @@ fn the_released_module_has_no_test_hook() {
             .windows(text.len())
             .any(|part| part == text.as_bytes())
     };
-    for hook in ["x-bitgate-test-clock", "x-bitgate-test-trap"] {
+    for hook in [
+        "x-bitgate-test-clock",
+        "x-bitgate-test-trap",
+        "x-bitgate-test-token",
+    ] {
         assert!(contains("bitgate-test-hooks", hook), "{hook}");
         assert!(!contains("bitgate", hook), "{hook}");
     }

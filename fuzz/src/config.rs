@@ -218,7 +218,7 @@ fn check_condition(config: &Config, rule: &Rule, condition: &Condition, depth: u
             assert!(access.groups.source.is_some() || access.groups.members(name).is_some());
         }
         Condition::Issuer { issuer, .. } => {
-            assert!(config.issuers.iter().any(|known| *known.issuer == **issuer));
+            assert!(config.issuers.iter().any(|known| known.issuer == *issuer));
         }
         Condition::Pipeline(pipeline) => {
             assert!(pipeline.workspace.is_some() || pipeline.repository.is_some());

@@ -8,6 +8,7 @@ mod bitbucket;
 mod config;
 mod gate;
 mod http;
+mod jose;
 mod json;
 mod oauth;
 mod policy;
@@ -35,10 +36,12 @@ pub const TARGETS: &[Target] = &[
     target("emails", bitbucket::emails),
     target("gate", gate::gate),
     target("json", json::json),
+    target("key_set", jose::key_set),
     target("path_template", policy::path_template),
     target("request", http::request),
     target("request_target", http::request_target),
     target("session_cookies", session::session_cookies),
+    target("token", jose::token),
     target("token_response", oauth::token_response),
     target("user", bitbucket::user),
 ];

@@ -54,6 +54,8 @@ pub struct Upstream {
     count: usize,
     /// Added to every answer: what a service of your choice says.
     pub response_headers: Vec<(&'static str, String)>,
+    /// Whether it refuses every credential, with 401.
+    pub refuses: bool,
 }
 
 impl Upstream {
@@ -63,6 +65,10 @@ impl Upstream {
             ("GET", "/_recorder/requests") => {
                 let all: Vec<Value> = self.requests.iter().map(Received::to_json).collect();
                 return json(200, &all.into());
+            }
+            ("PUT", "/_recorder/refuses") => {
+                self.refuses = request.body().as_slice() == b"true";
+                return json(200, &json!({}));
             }
             ("DELETE", "/_recorder/requests") => {
                 self.requests.clear();
@@ -91,6 +97,9 @@ impl Upstream {
             true => response(200, "text/html; charset=utf-8", demo_page(&received)),
             false => json(200, &received.to_json()),
         };
+        if self.refuses && received.header("authorization").is_some() {
+            *answer.status_mut() = http::StatusCode::UNAUTHORIZED;
+        }
         for (name, value) in &self.response_headers {
             if let Ok(value) = value.parse() {
                 answer.headers_mut().append(*name, value);

@@ -42,7 +42,9 @@ impl HttpContext for Filter {
     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
         let fields = hostcalls::request_fields();
         #[cfg(feature = "test-hooks")]
-        hooks::read(&fields, &self.worker);
+        if hooks::read(&fields, &self.worker) {
+            return Action::Pause;
+        }
         self.stream.on_request(fields)
     }
 
@@ -59,16 +61,54 @@ impl HttpContext for Filter {
 /// What tests may do with the second module; the released one has none of it.
 #[cfg(feature = "test-hooks")]
 mod hooks {
-    use super::Worker;
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-    pub(super) fn read(fields: &[(String, Vec<u8>)], worker: &Worker) {
-        let headers = crate::http::Headers::new(fields.to_vec());
+    use super::Worker;
+    use crate::adapter::local_response;
+    use crate::host::{SignatureAlgorithm, Signatures};
+    use crate::http::{HeaderValue, Headers, Response};
+    use crate::jose::{Jws, KeySet, Unverified};
+
+    /// Whether the request is answered.
+    pub(super) fn read(fields: &[(String, Vec<u8>)], worker: &Worker) -> bool {
+        let headers = Headers::new(fields.to_vec());
         if let Some(offset) = headers.single("x-bitgate-test-clock") {
             worker.clock_offset.set(offset.parse().unwrap_or(0));
         }
         if headers.contains("x-bitgate-test-trap") {
             // The VM of this worker is gone, with all that it had in memory.
             std::process::abort();
+        }
+        let bytes = |name| URL_SAFE_NO_PAD.decode(headers.single(name)?).ok();
+        let Some((token, keys)) = bytes("x-bitgate-test-token").zip(bytes("x-bitgate-test-keys"))
+        else {
+            return false;
+        };
+        let word = worker.with_host(|host| verdict(&token, &keys, host.signatures));
+        let mut response = Response::new(200);
+        let verdict = ("x-bitgate-test-verdict", HeaderValue::fixed(word));
+        response.headers.push(verdict);
+        local_response::send(&response, "bitgate_test");
+        true
+    }
+
+    /// What this host finds about a token's signature.
+    fn verdict(token: &[u8], keys: &[u8], signatures: &dyn Signatures) -> &'static str {
+        let names = SignatureAlgorithm::names().iter();
+        let accepted: Vec<_> = names.map(|(_, algorithm)| *algorithm).collect();
+        let Ok(keys) = KeySet::parse(keys) else {
+            return "no_key";
+        };
+        let parsed = std::str::from_utf8(token).map(Jws::parse);
+        let jws = match parsed {
+            Ok(Ok(jws)) => jws,
+            Ok(Err(why)) => return why.word(),
+            Err(_) => return "malformed",
+        };
+        match keys.verify(&jws, &accepted, signatures) {
+            Ok(()) => "good",
+            Err(Unverified::Invalid(why)) => why.word(),
+            Err(Unverified::CannotVerify) => "cannot_verify",
         }
     }
 }

@@ -67,6 +67,12 @@ pub(super) fn edit_response(plan: &ResponsePlan) {
     }
 }
 
+/// Whether the upstream answered with this status.
+pub(super) fn response_status_is(status: &str) -> bool {
+    const MAP: MapType = MapType::HttpResponseHeaders;
+    matches!(host::get_map_value_bytes(MAP, ":status"), Ok(Some(value)) if value == status.as_bytes())
+}
+
 /// Adds cookies to the upstream's response, which nobody may store then.
 pub(super) fn add_cookies(cookies: &[SetCookie]) {
     const MAP: MapType = MapType::HttpResponseHeaders;

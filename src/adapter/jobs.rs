@@ -6,7 +6,7 @@
 //! Requests that wait for another worker's renewal are looked at every now and then.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -39,7 +39,8 @@ pub(super) struct Ticket(u64);
 struct Table {
     next: u64,
     queued: VecDeque<(Ticket, Job)>,
-    dispatched: HashMap<u32, (Ticket, Job)>,
+    /// By the host's tokens, in no order.
+    dispatched: Vec<(u32, Ticket, Job)>,
     responses: Vec<HeldResponse>,
     requests: Vec<Rc<Stream>>,
 }
@@ -107,7 +108,7 @@ impl Jobs {
         loop {
             if let Some(token) = hostcalls::dispatch(job.call()) {
                 let mut table = self.table.borrow_mut();
-                table.dispatched.insert(token, (ticket, job));
+                table.dispatched.push((token, ticket, job));
                 return;
             }
             match self.go_on(ticket, job, Reply::Unreachable, worker) {
@@ -119,8 +120,14 @@ impl Jobs {
 
     /// In the root context: a call came back.
     pub(super) fn finish(&self, token: u32, reply: Reply, worker: &Worker) {
-        let found = self.table.borrow_mut().dispatched.remove(&token);
-        if let Some((ticket, job)) = found
+        let mut table = self.table.borrow_mut();
+        let at = table
+            .dispatched
+            .iter()
+            .position(|(sent, ..)| *sent == token);
+        let found = at.map(|at| table.dispatched.swap_remove(at));
+        drop(table);
+        if let Some((_, ticket, job)) = found
             && let Some(job) = self.go_on(ticket, job, reply, worker)
         {
             self.begin(ticket, job, worker);
@@ -199,7 +206,7 @@ impl Jobs {
     pub(super) fn hold_response(&self, ticket: Ticket, stream: &Rc<Stream>) -> bool {
         let mut table = self.table.borrow_mut();
         let is_queued = table.queued.iter().any(|(queued, _)| *queued == ticket);
-        let is_dispatched = table.dispatched.values().any(|(sent, _)| *sent == ticket);
+        let is_dispatched = table.dispatched.iter().any(|(_, sent, _)| *sent == ticket);
         if !is_queued && !is_dispatched {
             return false;
         }

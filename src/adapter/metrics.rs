@@ -35,7 +35,8 @@ impl Metrics {
         let cookie = event
             .session_cookie
             .map(|cookie| cookie.metric().to_owned());
-        for name in [event.metric()].into_iter().chain(cookie) {
+        let credential = event.credential_metric();
+        for name in [event.metric()].into_iter().chain(cookie).chain(credential) {
             if let Some(id) = self.counter(name) {
                 // A counter that the host does not know any more is no reason to refuse a request.
                 let _ = host::increment_metric(id, 1);

@@ -134,6 +134,12 @@ impl Stream {
         else {
             return Action::Continue;
         };
+        if let (Some(place), Some(gate)) = (response.bot, self.worker.gate())
+            && hostcalls::response_status_is("401")
+            && let Some(event) = self.worker.with_host(|host| gate.bot_refused(place, host))
+        {
+            self.worker.note(&event);
+        }
         if hostcalls::uptime().saturating_sub(*at) > STALE {
             hostcalls::edit_response(&response.without_cookies());
             return Action::Continue;

@@ -20,7 +20,7 @@ pub use token::{AUTHORIZE_PATH, Granted, token_call};
 pub use user::{Account, emails_call, read_emails, read_owner, read_user, user_call};
 pub use visible::{
     VisibleRow, read_repository, read_visible, read_workspace, repository_call, visible_call,
-    workspace_call,
+    visible_path, workspace_call,
 };
 pub use workspace::{
     Member, Page, ProjectRow, RepositoryRow, Workspace, directory_call, groups_call, is_group,

@@ -28,7 +28,8 @@ pub fn pipelines_keys_call(api: &Endpoint, workspace: &str) -> Call {
 /// The `aud` of tokens whose pipeline asks for no other, from the workspace's UUID with its braces.
 #[must_use]
 pub fn pipelines_audience(workspace_uuid: &str) -> String {
-    let uuid = workspace_uuid.trim_matches(['{', '}']);
+    let uuid = workspace_uuid.strip_prefix('{').unwrap_or(workspace_uuid);
+    let uuid = uuid.strip_suffix('}').unwrap_or(uuid);
     format!("ari:cloud:bitbucket::workspace/{uuid}")
 }
 
@@ -42,25 +43,46 @@ fn path(workspace: &str) -> String {
 /// # Errors
 /// [`InvalidToken::Claim`] where one is missing that every step has, or where it is no UUID.
 pub fn read_step(claims: &Claims, workspace_slug: &str) -> Result<PipelineStep, InvalidToken> {
-    let uuid = |name| match claims.text(name)?.map(Name::workspace) {
-        None => Ok(None),
-        Some(Ok(Name::Uuid(uuid))) => Ok(Some(uuid)),
-        Some(Ok(Name::Slug(_)) | Err(_)) => Err(InvalidToken::Claim),
-    };
+    const NAMES: [&str; 5] = [
+        WORKSPACE_CLAIM,
+        "repositoryUuid",
+        "pipelineUuid",
+        "stepUuid",
+        "deploymentEnvironmentUuid",
+    ];
+    let mut uuids = [const { None }; NAMES.len()];
+    for (uuid, name) in uuids.iter_mut().zip(NAMES) {
+        if let Some(text) = claims.text(name)? {
+            let Ok(Name::Uuid(text)) = Name::workspace(text) else {
+                return Err(InvalidToken::Claim);
+            };
+            *uuid = Some(text);
+        }
+    }
     let branch = claims.text("branchName")?;
     let is_branch = |text: &str| {
-        (1..=MAX_BRANCH_BYTES).contains(&text.len()) && !text.contains(char::is_control)
+        (1..=MAX_BRANCH_BYTES).contains(&text.len()) && !text.bytes().any(|b| b.is_ascii_control())
     };
     if branch.is_some_and(|text| !is_branch(text)) {
         return Err(InvalidToken::Claim);
     }
+    let [
+        Some(workspace),
+        Some(repository),
+        pipeline,
+        step,
+        deployment_environment,
+    ] = uuids
+    else {
+        return Err(InvalidToken::Claim);
+    };
     Ok(PipelineStep {
         workspace_slug: workspace_slug.to_owned(),
-        workspace: uuid(WORKSPACE_CLAIM)?.ok_or(InvalidToken::Claim)?,
-        repository: uuid("repositoryUuid")?.ok_or(InvalidToken::Claim)?,
-        pipeline: uuid("pipelineUuid")?,
-        step: uuid("stepUuid")?,
-        deployment_environment: uuid("deploymentEnvironmentUuid")?,
+        workspace,
+        repository,
+        pipeline,
+        step,
+        deployment_environment,
         branch: branch.map(str::to_owned),
     })
 }

@@ -23,15 +23,16 @@ pub struct VisibleRow {
 #[must_use]
 pub fn workspace_call(api: &Endpoint, credential: &Credential, workspace: &str) -> Call {
     let workspace = encoded(workspace);
-    let path = format!("/2.0/workspaces/{workspace}?fields=slug,uuid");
+    let path = format!("/2.0/workspaces/{workspace}?fields=slug,uuid,is_private");
     api.api_call(&path, credential)
 }
 
-/// Reads the answer to [`workspace_call`].
+/// Reads the answer to [`workspace_call`], and whether only members see the workspace. One that is public
+/// is seen with any token of anybody's.
 ///
 /// # Errors
 /// [`InvalidAnswer`].
-pub fn read_workspace(reply: Reply) -> Result<Workspace, InvalidAnswer> {
+pub fn read_workspace(reply: Reply) -> Result<(Workspace, bool), InvalidAnswer> {
     let document = document(reply)?;
     let slug = text(&document, "slug").and_then(|slug| match Name::workspace(slug) {
         Ok(Name::Slug(slug)) => Some(slug),
@@ -39,7 +40,8 @@ pub fn read_workspace(reply: Reply) -> Result<Workspace, InvalidAnswer> {
     });
     let found = slug.zip(uuid(&document));
     let (slug, uuid) = found.ok_or(InvalidAnswer::Malformed("workspace"))?;
-    Ok(Workspace { slug, uuid })
+    let is_private = document.member("is_private").and_then(Json::as_bool) == Some(true);
+    Ok((Workspace { slug, uuid }, is_private))
 }
 
 /// The repositories of a workspace in which the credential has a permission.
@@ -50,9 +52,14 @@ pub fn visible_call(
     workspace: &str,
     permission: Permission,
 ) -> Call {
+    api.api_call(&visible_path(workspace, permission), credential)
+}
+
+/// The path of [`visible_call`].
+#[must_use]
+pub fn visible_path(workspace: &str, permission: Permission) -> String {
     let path = listing(workspace, permission);
-    let fields = "fields=next,values.full_name,values.uuid";
-    api.api_call(&format!("{path}&{fields}"), credential)
+    format!("{path}&fields=next,values.full_name,values.uuid")
 }
 
 /// Reads a page of [`visible_call`]. Rows with a slug that is none are left out.

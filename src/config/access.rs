@@ -175,7 +175,7 @@ fn terms(max_age: Seconds, grace: Seconds) -> Option<Terms> {
     Some(Terms { max_age, grace })
 }
 
-fn is_workspace_slug(text: &str) -> bool {
+pub(super) fn is_workspace_slug(text: &str) -> bool {
     matches!(Name::workspace(text), Ok(Name::Slug(_)))
 }
 

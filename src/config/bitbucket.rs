@@ -160,13 +160,22 @@ impl Reader<'_> {
 
     fn endpoint(&self, node: &Node<'_>, host: &str, is_loopback: bool) -> Option<Endpoint> {
         let section = self.object(node, &["cluster", "url", "timeout"])?;
-        let cluster = self
-            .required(&section, "cluster")
-            .and_then(|node| self.cluster(&node));
         let url = match section.member("url") {
             Some(node) => self.provider_url(&node, is_loopback),
             None => Some(("https", host.to_owned())),
         };
+        self.reached(&section, url)
+    }
+
+    /// What is at `url`, and how the section says that it is reached.
+    pub(super) fn reached(
+        &self,
+        section: &Node<'_>,
+        url: Option<(&'static str, String)>,
+    ) -> Option<Endpoint> {
+        let cluster = self
+            .required(section, "cluster")
+            .and_then(|node| self.cluster(&node));
         let timeout = match section.member("timeout") {
             Some(node) => self.duration(&node, Seconds(1), Seconds(60)),
             None => Some(TIMEOUT),
@@ -212,7 +221,7 @@ impl Reader<'_> {
         Some(secret)
     }
 
-    pub(super) fn cluster(&self, node: &Node<'_>) -> Option<String> {
+    fn cluster(&self, node: &Node<'_>) -> Option<String> {
         let text = self.string(node)?;
         let valid = (1..=256).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
         if !valid {

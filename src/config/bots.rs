@@ -4,7 +4,7 @@ use crate::bitbucket::Scopes;
 use crate::config::Access;
 use crate::config::reader::{Node, Reader, quoted, shown};
 use crate::oauth::{AccessToken, ClientCredentials};
-use crate::policy::{Allow, Inject, Rule, TokenForm};
+use crate::policy::{Allow, GitUse, Inject, Rule, TokenForm};
 
 /// A program at Bitbucket.
 #[derive(Debug)]
@@ -109,9 +109,9 @@ impl Reader<'_> {
         place
     }
 
-    /// `inject` of a rule, where it is no word: `{bot: name}`, or `{bot: name, as: git}`.
+    /// `inject` of a rule, where it is no word: `{bot: name}`, with `as: git` and `own_first: true`.
     pub(super) fn inject_bot(&self, node: &Node<'_>, bots: &BotNames<'_>) -> Option<Inject> {
-        let section = self.object(node, &["bot", "as"])?;
+        let section = self.object(node, &["bot", "as", "own_first"])?;
         let bot = self
             .required(&section, "bot")
             .and_then(|node| self.named_bot(&node, bots));
@@ -123,20 +123,39 @@ impl Reader<'_> {
             }
             None => Inject::Bearer,
         };
-        let form = match form {
-            Inject::Git => TokenForm::Git,
-            Inject::Bearer | Inject::Bot(..) | Inject::Identity | Inject::None => TokenForm::Bearer,
+        let form = match form == Inject::Git {
+            true => TokenForm::Git,
+            false => TokenForm::Bearer,
         };
-        Some(Inject::Bot(bot?, form))
+        let own_first = match section.member("own_first") {
+            Some(node) => self.flag(&node)?,
+            None => false,
+        };
+        let inject = match own_first {
+            true => Inject::OwnOrBot,
+            false => Inject::Bot,
+        };
+        Some(inject(bot?, form))
     }
 
     /// What is allowed and worth a word: a bot that nothing uses, and one for everybody.
     pub(super) fn uses_of_bots(&self, root: &Node<'_>, access: &Access, rules: &[Rule]) {
         for (index, rule) in rules.iter().enumerate() {
-            if rule.inject.bot().is_some() && matches!(rule.allow, Allow::SignedIn) {
+            if matches!(rule.inject, Inject::Bot(..)) && matches!(rule.allow, Allow::SignedIn) {
                 let path = format!("rules[{index}].inject");
                 let message = "whoever has an account at Bitbucket acts with what the bot may: \
                                name a workspace, a group or accounts in allow";
+                self.warn(&path, message);
+            }
+            // A bot of another rule that pushes can be made to by a body that this rule does not see.
+            let reads = rule.git.contains(&GitUse::Lfs) && !rule.git.contains(&GitUse::Write);
+            let pushes = |other: &Rule| {
+                other.inject.bot() == rule.inject.bot() && other.git.contains(&GitUse::Write)
+            };
+            if reads && rule.inject.bot().is_some() && rules.iter().any(pushes) {
+                let path = format!("rules[{index}].match.git");
+                let message = "LFS says in its body whether it writes, and the bot may: name one that \
+                               reads only, or \"write\" too";
                 self.warn(&path, message);
             }
         }

@@ -28,6 +28,8 @@ pub use groups::{GroupSource, Groups};
 pub use headers::{Fact, IdentityHeaders};
 pub use reader::{Environment, Problem};
 
+use std::rc::Rc;
+
 use crate::bitbucket::{Endpoint, Scopes};
 use crate::config::reader::Reader;
 use crate::issuers::Issuer;
@@ -46,7 +48,7 @@ pub struct Config {
     /// Further consumers, at most three, with different names and client ids.
     pub consumers: Vec<Consumer>,
     /// Whose signed tokens are accepted, at most 16, with different names.
-    pub issuers: Vec<Issuer>,
+    pub issuers: Vec<Rc<Issuer>>,
     /// The session keys, at least one; the first seals.
     pub keys: Vec<SessionKey>,
     /// How long sessions live.
@@ -165,7 +167,7 @@ impl Reader<'_> {
         let api = bitbucket.as_ref().map(|bitbucket| &bitbucket.api);
         let issuers = match root.member("issuers") {
             Some(node) => self.issuers(&node, api, is_loopback),
-            None => Some(Vec::new()),
+            None => Vec::new(),
         };
         let session = self.required(&root, "session").and_then(|node| {
             let session = self.session(&node, is_loopback);
@@ -209,8 +211,9 @@ impl Reader<'_> {
         if let (Some(access), Some(rules)) = (&access, &rules) {
             self.known_names(&root, access, rules);
             self.uses_of_bots(&root, access, rules);
-            if let Some(issuers) = &issuers {
-                self.known_machines(issuers, access, rules);
+            // What is wrong about issuers has been said.
+            if issuers.iter().all(|issuer| !issuer.issuer.is_empty()) {
+                self.known_machines(&issuers, access, rules);
             }
         }
         let (keys, lifetimes) = session?;
@@ -218,7 +221,7 @@ impl Reader<'_> {
             public: public?,
             bitbucket: bitbucket?,
             consumers: consumers?,
-            issuers: issuers?,
+            issuers,
             keys,
             lifetimes,
             identity_headers: identity_headers?,

@@ -6,7 +6,7 @@ use crate::config::bots::BotNames;
 use crate::config::reader::{Node, Reader, quoted};
 use crate::http::NEVER;
 use crate::json::Json;
-use crate::policy::{Allow, Condition, Inject, PathTemplate, Rule, Shadow, Tail};
+use crate::policy::{Allow, Condition, GitUse, Inject, PathTemplate, Rule, Shadow, Tail};
 
 const KEYS: [&str; 8] = [
     "name",
@@ -30,6 +30,7 @@ const INJECT: [(&str, Inject); 4] = [
 struct Match {
     paths: Vec<PathTemplate>,
     methods: Option<Vec<String>>,
+    git: Vec<GitUse>,
     tail: Tail,
 }
 
@@ -55,7 +56,7 @@ impl Reader<'_> {
         let mut rules = Vec::new();
         let mut complete = true;
         // What the rules so far match whole, whatever the method: "/a/" for "/a/**".
-        let mut taken: HashMap<String, usize> = HashMap::new();
+        let mut taken: HashMap<String, u64> = HashMap::new();
         for (index, item) in self.list(node)?.iter().enumerate() {
             let Some(rule) = self.rule(item, bots, is_loopback) else {
                 complete = false;
@@ -65,6 +66,7 @@ impl Reader<'_> {
             // One on trial decides nothing.
             if rule.methods.is_none() && rule.shadow == Shadow::Decides {
                 let folders = rule.paths.iter().filter_map(PathTemplate::folder);
+                let index = u64::try_from(index).unwrap_or_default();
                 taken.extend(folders.map(|folder| (folder, index)));
             }
             rules.push(rule);
@@ -74,13 +76,13 @@ impl Reader<'_> {
 
     /// A rule that no request reaches says something that does not hold: that a folder is closed,
     /// say, behind a rule that opens the whole site.
-    fn reachable(&self, node: &Node<'_>, rule: &Rule, taken: &HashMap<String, usize>) {
+    fn reachable(&self, node: &Node<'_>, rule: &Rule, taken: &HashMap<String, u64>) {
         let behind = |template: &PathTemplate| {
             let path = template.literal_prefix();
             let ends = path.match_indices('/').map(|(at, _)| at.saturating_add(1));
             ends.filter_map(|end| taken.get(path.get(..end)?)).min()
         };
-        let all: Option<Vec<&usize>> = rule.paths.iter().map(behind).collect();
+        let all: Option<Vec<&u64>> = rule.paths.iter().map(behind).collect();
         if let Some(index) = all.and_then(|all| all.into_iter().min().copied()) {
             let path = node.path_of("match");
             let expected = "expected a rule that some request can reach";
@@ -139,6 +141,7 @@ impl Reader<'_> {
             name: name?,
             paths: matched.paths,
             methods: matched.methods,
+            git: matched.git,
             tail: matched.tail,
             origins: origins?,
             allow: allow?,
@@ -203,13 +206,22 @@ impl Reader<'_> {
     }
 
     fn matched(&self, node: &Node<'_>) -> Option<Match> {
-        let section = self.object(node, &["path", "paths", "methods", "tail"])?;
+        let section = self.object(node, &["path", "paths", "methods", "git", "tail"])?;
+        let git = match section.member("git") {
+            Some(git) => self.git(&section, &git),
+            None => Some(Vec::new()),
+        };
+        let uses = git.as_deref().unwrap_or_default();
         let paths = match (section.member("path"), section.member("paths")) {
-            (Some(path), None) => self.template(&path).map(|template| vec![template]),
+            (Some(path), None) => self.templates(&path, uses),
             (None, Some(paths)) => {
                 let items = self.list(&paths)?;
-                let templates: Vec<_> = items.iter().map(|item| self.template(item)).collect();
-                templates.into_iter().collect()
+                let templates: Vec<_> = items
+                    .iter()
+                    .map(|item| self.templates(item, uses))
+                    .collect();
+                let templates: Option<Vec<_>> = templates.into_iter().collect();
+                templates.map(|templates| templates.concat())
             }
             (Some(_), Some(_)) => {
                 self.wrong(&section.path, "expected path or paths", "both");
@@ -237,8 +249,45 @@ impl Reader<'_> {
         Some(Match {
             paths,
             methods: methods?,
+            git: git?,
             tail: tail?,
         })
+    }
+
+    /// What of git: one, or a list.
+    fn git(&self, section: &Node<'_>, node: &Node<'_>) -> Option<Vec<GitUse>> {
+        if section.member("methods").is_some() {
+            let expected = "expected none beside git, which says which methods";
+            self.wrong(&section.path_of("methods"), expected, "some");
+        }
+        let items = match node.json.as_array() {
+            Some(_) => self.list(node)?,
+            None => vec![node.clone()],
+        };
+        let uses: Vec<_> = items
+            .iter()
+            .map(|item| self.word(item, &GitUse::WORDS))
+            .collect();
+        uses.into_iter().collect()
+    }
+
+    /// A template; where the rule is about git, those of its requests to the repository.
+    fn templates(&self, node: &Node<'_>, uses: &[GitUse]) -> Option<Vec<PathTemplate>> {
+        let template = self.template(node)?;
+        if uses.is_empty() {
+            return Some(vec![template]);
+        }
+        let text = self.string(node)?;
+        if template.is_open_ended() || text.ends_with('/') {
+            let expected = "expected the path of a repository, such as \"/acme/{repo}\"";
+            self.wrong(&node.path, expected, &quoted(text));
+            return None;
+        }
+        let paths = uses.iter().flat_map(|one| one.paths(text));
+        let templates: Result<_, _> = paths.map(|path| PathTemplate::parse(&path)).collect();
+        templates
+            .map_err(|error| self.wrong(&node.path, &error.to_string(), &quoted(text)))
+            .ok()
     }
 
     fn template(&self, node: &Node<'_>) -> Option<PathTemplate> {

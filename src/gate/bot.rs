@@ -4,7 +4,7 @@
 //! fetched by the clock, and again long before its end; it is never used beyond that, and nobody
 //! else's credential takes its place.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use crate::bitbucket::{Scopes, git_authorization};
@@ -27,6 +27,8 @@ use crate::time::{Seconds, UnixTime};
 #[derive(Debug)]
 pub(super) struct Bot {
     pub(super) budget: Budget,
+    /// When it was told last that a service does not accept the credential.
+    pub(super) refused_at: Cell<UnixTime>,
     token: Token,
 }
 
@@ -78,6 +80,7 @@ impl Bots {
         let bots = config.access.bots.iter().enumerate();
         let bots = bots.map(|(place, bot)| Bot {
             budget: Budget::new(origin, &format!("bot_{}", bot.name), bot.api_budget),
+            refused_at: Cell::new(UnixTime(0)),
             token: match &bot.credential {
                 BotCredential::AccessToken(token) => Token::Fixed(Rc::new(endless(token))),
                 BotCredential::Client { client, scopes } => Token::Fetched(Rc::new(Fetched {
@@ -114,7 +117,7 @@ fn endless(token: &AccessToken) -> Grant {
 
 impl Bot {
     /// What there is to fetch, if its token is not in the configuration.
-    fn fetched(&self) -> Option<&Rc<Fetched>> {
+    pub(super) fn fetched(&self) -> Option<&Rc<Fetched>> {
         match &self.token {
             Token::Fixed(_) => None,
             Token::Fetched(fetched) => Some(fetched),
@@ -124,7 +127,7 @@ impl Bot {
 
 impl Fetched {
     /// The token that this worker has, if it still lives.
-    fn at_hand(&self, now: UnixTime) -> Option<Rc<Grant>> {
+    pub(super) fn at_hand(&self, now: UnixTime) -> Option<Rc<Grant>> {
         let cached = self.cached.borrow();
         let grant = cached.grant.as_ref();
         grant.filter(|grant| now < grant.expires_at).cloned()
@@ -230,7 +233,7 @@ impl Gate {
         patience: Patience,
         host: &mut Host<'_>,
     ) -> Result<Option<HeaderValue>, Box<Protected>> {
-        let Inject::Bot(place, form) = rule.inject else {
+        let (Inject::Bot(place, form) | Inject::OwnOrBot(place, form)) = rule.inject else {
             return Ok(None);
         };
         let no_token = match self.bot_token(place, host) {
@@ -270,6 +273,10 @@ impl Gate {
         host: &mut Host<'_>,
     ) -> Result<Option<HeaderValue>, Box<Protected>> {
         let named = (subject.index, subject.rule);
+        // Whoever has a session has a token.
+        if matches!(subject.rule.inject, Inject::OwnOrBot(..)) {
+            return Ok(None);
+        }
         let found = self.bot_authorization(named, subject.request, subject.patience, host);
         found.map_err(|stopped| match *stopped {
             Protected::Decided(step) => {

@@ -17,8 +17,8 @@ use crate::gate::waiting::Wait;
 use crate::gate::{Gate, Job, Reason};
 use crate::host::Host;
 use crate::identity::{Identity, PipelineStep, Principal};
-use crate::issuers::{Judged, VerifiedToken};
-use crate::jose::InvalidToken;
+use crate::issuers::{Issuer, Judged, VerifiedToken};
+use crate::jose::{Claims, InvalidToken};
 use crate::rights::{Budget, Known, Priority, Question};
 use crate::session::Subject;
 use crate::time::{Seconds, UnixTime};
@@ -47,12 +47,12 @@ pub(super) enum Proof {
     /// Bitbucket's own credential.
     Credential(Credential),
     /// A JWT of this issuer.
-    Token(Rc<VerifiedToken>, Rc<str>),
+    Token(Rc<VerifiedToken>, Rc<Issuer>),
 }
 
 impl Caller {
     /// Whoever a verified token names. Its subject is nobody's account at Bitbucket, whatever it says.
-    pub(super) fn of(token: Rc<VerifiedToken>, issuer: Rc<str>) -> Self {
+    pub(super) fn of(token: Rc<VerifiedToken>, issuer: Rc<Issuer>) -> Self {
         Self {
             principal: match token.step {
                 Some(_) => Principal::Pipeline,
@@ -60,7 +60,7 @@ impl Caller {
             },
             identity: None,
             name: String::new(),
-            ends_at: token.expires_at,
+            ends_at: Claims::is_over_at(token.expires_at),
             proof: Proof::Token(token, issuer),
         }
     }
@@ -77,7 +77,7 @@ impl Caller {
     pub(super) fn issuer(&self) -> Option<(&str, &str)> {
         match &self.proof {
             Proof::Credential(_) => None,
-            Proof::Token(token, issuer) => Some((issuer, &token.subject)),
+            Proof::Token(token, issuer) => Some((&issuer.issuer, &token.subject)),
         }
     }
 
@@ -108,7 +108,9 @@ impl Caller {
         match &self.proof {
             Proof::Credential(_) => Cow::Borrowed(&self.name),
             // The subject of a pipeline has the step in it.
-            Proof::Token(token, issuer) => Cow::Owned(format!("{issuer} {}", token.subject)),
+            Proof::Token(token, issuer) => {
+                Cow::Owned(format!("{} {}", issuer.issuer, token.subject))
+            }
         }
     }
 
@@ -180,12 +182,16 @@ impl Gate {
         };
         match judged {
             Judged::Verified(token) => {
-                let issuer = self.issuers.name_of(token.issuer);
+                let issuer = self.issuers.get(token.issuer);
+                let issuer = issuer.ok_or(NoCaller::Unavailable(Reason::KeysUnavailable))?;
+                let issuer = Rc::clone(issuer);
                 Ok(Caller::of(token, issuer))
             }
             Judged::NotOurs => Err(NoCaller::Refused(Reason::InvalidToken, None)),
             Judged::Refused(issuer, why) => {
-                let detail = format!("{}: {why}", self.issuers.name_of(issuer));
+                let issuer = self.issuers.get(issuer);
+                let name = issuer.map_or("", |issuer| issuer.issuer.as_str());
+                let detail = format!("{name}: {why}");
                 Err(NoCaller::Refused(Reason::from(why), Some(detail)))
             }
             // Whoever has the lease begins the job, however long the request has waited.
@@ -241,8 +247,13 @@ impl Gate {
                 credential: credential.clone(),
                 word: name.clone(),
             };
+            let priority = match known {
+                // Stale ones come again all day, and leave some calls to those that nobody knows.
+                Some(_) if !is_known => Priority::Refresh { overdue_percent: 0 },
+                Some(_) | None => Priority::New,
+            };
             let asked = match patience {
-                Patience::Left => self.ask_as(&need, Priority::New, &name, asking, host),
+                Patience::Left => self.ask_as(&need, priority, &name, asking, host),
                 Patience::Over => Asked::Refused(Reason::RightsUnavailable),
             };
             let wait = |job| NoCaller::Waits(self.wait_for(&need, &name, job));

@@ -14,8 +14,8 @@ use crate::gate::refusal::Refusal;
 use crate::gate::waiting::Wait;
 use crate::gate::{Forward, Gate, Reason, Step};
 use crate::host::Host;
-use crate::http::HeaderValue;
-use crate::policy::{Inject, Rule};
+use crate::http::{HeaderValue, Request};
+use crate::policy::{Inject, Rule, TokenForm};
 
 impl Gate {
     /// What becomes of a request that shows a credential of ours; `None` if it shows none.
@@ -34,22 +34,11 @@ impl Gate {
         } = subject;
         let named = Some((index, rule));
         let scheme = presented.scheme();
-        let caller = match self.caller(presented, patience, host)? {
+        let caller = match self.judged(presented, request, named, patience, host)? {
             Ok(caller) => caller,
-            Err(NoCaller::Waits(wait)) => return Some(Protected::Waits(wait)),
-            Err(NoCaller::Refused(reason, detail)) => {
-                let refusal = Refusal::new(reason).with_some_detail(detail);
-                return Some(Protected::Decided(refusal.into_step(request, named)));
-            }
-            Err(NoCaller::Unavailable(reason)) => {
-                let step = Refusal::new(reason).into_step(request, named);
-                return Some(Protected::Decided(step));
-            }
+            Err(protected) => return Some(protected),
         };
-        // A browser sends a password along with what other sites make it do, as it does cookies.
-        let is_meant = scheme != Scheme::Basic
-            || is_intended(request, &self.config.public.origin, &rule.origins);
-        let reason = match is_meant {
+        let reason = match self.is_meant(scheme, request, rule) {
             false => Reason::CrossSite,
             true => match self.decide(rule, request, Actor::Caller(&caller), patience, host) {
                 Decision::Allowed(aging) => {
@@ -77,6 +66,52 @@ impl Gate {
         Some(Protected::Decided(step.about_caller(&caller)))
     }
 
+    /// Whose the credential is that a request shows, or what becomes of the request; `None` if it shows none
+    /// of ours.
+    pub(super) fn caller_of(
+        self: &Rc<Self>,
+        request: &Request,
+        named: Option<(usize, &Rule)>,
+        patience: Patience,
+        host: &mut Host<'_>,
+    ) -> Option<Result<Rc<Caller>, Protected>> {
+        let presented = self.presented(&request.headers, host);
+        self.judged(presented, request, named, patience, host)
+    }
+
+    fn judged(
+        self: &Rc<Self>,
+        presented: Presented,
+        request: &Request,
+        named: Option<(usize, &Rule)>,
+        patience: Patience,
+        host: &mut Host<'_>,
+    ) -> Option<Result<Rc<Caller>, Protected>> {
+        let kind = self.kind_of(&presented);
+        Some(match self.caller(presented, patience, host)? {
+            Ok(caller) => {
+                self.succeeded(kind, &caller, request, host);
+                Ok(caller)
+            }
+            Err(NoCaller::Waits(wait)) => Err(Protected::Waits(wait)),
+            Err(NoCaller::Refused(reason, detail)) => {
+                let refusal = Refusal::new(reason).with_some_detail(detail);
+                let step = refusal.into_step(request, named);
+                Err(Protected::Decided(self.failed(kind, step, request, host)))
+            }
+            Err(NoCaller::Unavailable(reason)) => {
+                let step = Refusal::new(reason).into_step(request, named);
+                Err(Protected::Decided(step))
+            }
+        })
+    }
+
+    /// Whether whoever has the credential means the request: a browser sends a password along with what
+    /// other sites make it do, as it does cookies.
+    pub(super) fn is_meant(&self, scheme: Scheme, request: &Request, rule: &Rule) -> bool {
+        scheme != Scheme::Basic || is_intended(request, &self.config.public.origin, &rule.origins)
+    }
+
     /// Whose the credential is that a request shows; `None` if it shows none of ours.
     pub(super) fn caller(
         self: &Rc<Self>,
@@ -86,7 +121,9 @@ impl Gate {
     ) -> Option<Result<Rc<Caller>, NoCaller>> {
         match presented {
             Presented::Nothing | Presented::Others(_) => None,
-            Presented::Bad(reason) => Some(Err(NoCaller::Refused(reason, None))),
+            Presented::Bad(reason) | Presented::Failing(reason) => {
+                Some(Err(NoCaller::Refused(reason, None)))
+            }
             Presented::Token(_, kind, credential) => {
                 let owner = self.owner(kind, credential, patience, host);
                 Some(owner.map(Rc::new))
@@ -115,7 +152,10 @@ impl Gate {
             Box::new(Protected::Decided(step.about_caller(caller)))
         };
         let own = passed_on(rule, caller).map_err(stop)?;
-        let of_bot = self.bot_authorization(named, request, patience, host)?;
+        let authorization = match own {
+            Some(own) => Some(own),
+            None => self.bot_authorization(named, request, patience, host)?,
+        };
         let actor = Actor::Caller(caller);
         let signed = self.identity_token(rule, actor, host);
         let signed = signed.map_err(|_| stop(Reason::NoRandomness))?;
@@ -126,7 +166,6 @@ impl Gate {
         let mut forward = self.forward(request, cookies);
         // It was for us, and goes no further by itself.
         forward.remove.push("authorization".to_owned());
-        let authorization = own.or(of_bot);
         Ok(forward
             .for_actor(&self.config, rule.inject, actor, authorization, groups, id)
             .with_identity_token(signed))
@@ -138,19 +177,22 @@ fn passed_on(rule: &Rule, caller: &Caller) -> Result<Option<HeaderValue>, Reason
     let form = match rule.inject {
         Inject::Bot(..) | Inject::Identity | Inject::None => return Ok(None),
         // A rule that names a consumer wants the token of that one: with its scopes, and no others.
-        Inject::Bearer | Inject::Git if rule.consumer.is_some() => return Err(Reason::NoToken),
-        Inject::Bearer => Credential::authorization,
-        Inject::Git => Credential::git_authorization,
+        Inject::Bearer | Inject::Git | Inject::OwnOrBot(..) if rule.consumer.is_some() => {
+            return Err(Reason::NoToken);
+        }
+        Inject::OwnOrBot(..) if caller.credential().is_none() => return Ok(None),
+        Inject::Bearer | Inject::OwnOrBot(_, TokenForm::Bearer) => Credential::authorization,
+        Inject::Git | Inject::OwnOrBot(_, TokenForm::Git) => Credential::git_authorization,
     };
     let value = caller.credential().and_then(form);
     value.map(Some).ok_or(Reason::NoToken)
 }
 
 impl Presented {
-    fn scheme(&self) -> Scheme {
+    pub(super) fn scheme(&self) -> Scheme {
         match self {
             Self::Jwt(scheme, _) | Self::Others(scheme) | Self::Token(scheme, ..) => *scheme,
-            Self::Bad(_) | Self::Nothing => Scheme::Other,
+            Self::Bad(_) | Self::Failing(_) | Self::Nothing => Scheme::Other,
         }
     }
 }

@@ -2,11 +2,16 @@
 
 use crate::http::{Headers, Request, Unreadable};
 
+/// The media type of what LFS says.
+pub(super) const GIT_LFS: &str = "application/vnd.git-lfs+json";
+
 /// What kind of answer a client can read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Client {
-    /// git or git-lfs: understands `Basic` and shows plain text.
+    /// git: understands `Basic` and shows plain text.
     Git,
+    /// git-lfs: understands `Basic` and shows the message of its own kind of JSON.
+    GitLfs,
     /// gRPC: understands a status in a header and nothing else.
     Grpc,
     /// gRPC-Web: understands a status in a frame of the body.
@@ -23,8 +28,8 @@ impl Client {
     fn of(method: &str, headers: &Headers) -> Self {
         if let Some(grpc) = grpc(headers) {
             grpc
-        } else if is_git(headers) {
-            Self::Git
+        } else if let Some(git) = git(headers) {
+            git
         } else if is_navigation(method, headers) {
             Self::Navigation
         } else {
@@ -80,27 +85,31 @@ fn grpc(headers: &Headers) -> Option<Client> {
 }
 
 /// git names itself; a git that was told to call itself otherwise still speaks of its media types.
-fn is_git(headers: &Headers) -> bool {
-    let names = |value: &[u8]| {
-        ["git/", "git-lfs/", "jgit/"].into_iter().any(|name| {
+fn git(headers: &Headers) -> Option<Client> {
+    let names = |name: &[u8]| {
+        let is = |value: &[u8]| {
+            let head = value.get(..name.len());
+            head.is_some_and(|head| head.eq_ignore_ascii_case(name))
+        };
+        headers.all("user-agent").any(is)
+    };
+    let speaks = |media_type: &[u8]| {
+        let is = |value: &[u8]| {
             value
-                .get(..name.len())
-                .is_some_and(|head| head.eq_ignore_ascii_case(name.as_bytes()))
-        })
+                .windows(media_type.len())
+                .any(|part| part == media_type)
+        };
+        headers.all("content-type").any(is) || headers.all("accept").any(is)
     };
-    let speaks = |value: &[u8]| {
-        ["application/x-git-", "application/vnd.git-lfs+json"]
-            .into_iter()
-            .any(|media_type| {
-                value
-                    .windows(media_type.len())
-                    .any(|part| part == media_type.as_bytes())
-            })
-    };
-    headers.all("user-agent").any(names)
+    // Bodies of objects have no media type of LFS.
+    if speaks(GIT_LFS.as_bytes()) || names(b"git-lfs/") {
+        return Some(Client::GitLfs);
+    }
+    let is_git = names(b"git/")
+        || names(b"jgit/")
         || headers.contains("git-protocol")
-        || headers.all("content-type").any(speaks)
-        || headers.all("accept").any(speaks)
+        || speaks(b"application/x-git-");
+    is_git.then_some(Client::Git)
 }
 
 /// A GET or HEAD. Where the browser says what it does (W3C Fetch Metadata), that decides: no
@@ -237,7 +246,7 @@ mod tests {
             (
                 "user-agent",
                 "git-lfs/3.3.0 (GitHub; linux amd64; go 1.19.8)",
-                Client::Git,
+                Client::GitLfs,
             ),
             ("user-agent", "JGit/6.5", Client::Git),
             ("git-protocol", "version=2", Client::Git),
@@ -249,7 +258,7 @@ mod tests {
             (
                 "content-type",
                 "application/vnd.git-lfs+json; charset=utf-8",
-                Client::Git,
+                Client::GitLfs,
             ),
             ("user-agent", "digit/1.0", Client::Program),
             ("user-agent", "curl/8", Client::Program),

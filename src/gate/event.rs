@@ -28,6 +28,10 @@ pub enum EventKind {
     Asked,
     /// A bot has a new token.
     BotFetched,
+    /// A service, or Bitbucket behind it, does not accept the credential of a bot.
+    BotRefused,
+    /// A credential fails again and again.
+    CredentialFailing,
     /// A bot could not be given a new token.
     BotNotFetched,
     /// An issuer has other keys than before.
@@ -63,6 +67,8 @@ impl EventKind {
         Self::Asked,
         Self::BotFetched,
         Self::BotNotFetched,
+        Self::BotRefused,
+        Self::CredentialFailing,
         Self::KeysChanged,
         Self::KeysFetched,
         Self::KeysNotFetched,
@@ -85,6 +91,8 @@ impl EventKind {
             Self::Asked => "asked",
             Self::BotFetched => "bot_fetched",
             Self::BotNotFetched => "bot_not_fetched",
+            Self::BotRefused => "bot_refused",
+            Self::CredentialFailing => "credential_failing",
             Self::KeysChanged => "keys_changed",
             Self::KeysFetched => "keys_fetched",
             Self::KeysNotFetched => "keys_not_fetched",
@@ -143,6 +151,12 @@ pub struct Event {
     /// Who.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account_id: Option<String>,
+    /// What kind of credential the request brought: a word for an issuer, or for one of Bitbucket's tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
+    /// Whether it is counted and not told: the same was told before.
+    #[serde(skip)]
+    pub is_quiet: bool,
     /// A program or a person with a credential of their own, in a word that does not tell it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub caller: Option<String>,
@@ -173,6 +187,8 @@ impl Event {
             detail: None,
             rule: None,
             account_id: None,
+            credential: None,
+            is_quiet: false,
             caller: None,
             session: None,
             consumer: None,
@@ -194,9 +210,13 @@ impl Event {
     /// How loud it is.
     #[must_use]
     pub fn level(&self) -> Level {
+        if self.is_quiet {
+            return Level::Debug;
+        }
         match (self.event, self.reason) {
             (EventKind::Asked | EventKind::KeysFetched | EventKind::LookedUp, None) => Level::Debug,
             (EventKind::KeysNotFetched, None) => Level::Warn,
+            (EventKind::BotRefused | EventKind::CredentialFailing, _) => Level::Warn,
             (EventKind::Shadowed, _) => Level::Info,
             (_, None) => Level::Info,
             (_, Some(reason)) => reason.level(),
@@ -208,6 +228,16 @@ impl Event {
     #[must_use]
     pub fn metric(&self) -> String {
         Self::metric_of(self.event, self.reason)
+    }
+
+    /// The name of the counter of credentials that failed, if one did:
+    /// `bitgate_credential_failures_total.kind.pipelines_acme.reason.token_expired`.
+    #[must_use]
+    pub fn credential_metric(&self) -> Option<String> {
+        let (kind, reason) = (self.credential.as_ref()?, self.reason?);
+        Some(format!(
+            "bitgate_credential_failures_total.kind.{kind}.reason.{reason}"
+        ))
     }
 
     /// [`Event::metric`] of such an event.

@@ -33,6 +33,8 @@ pub struct ResponsePlan {
     pub audience: Audience,
     /// The renewal that was on its way when the request came: the response brings what it gave.
     pub watch: Option<Watch>,
+    /// The bot whose credential the service got, by its place: that it is refused must show.
+    pub bot: Option<usize>,
 }
 
 /// Whom a response is for, as far as a cache must know.
@@ -62,6 +64,7 @@ impl ResponsePlan {
     pub fn without_cookies(&self) -> Self {
         Self {
             audience: self.audience,
+            bot: self.bot,
             ..Self::default()
         }
     }
@@ -119,6 +122,7 @@ impl Forward {
         id: Option<RequestId<'_>>,
     ) -> Self {
         self.response.audience = Audience::OnePerson;
+        self.response.bot = inject.bot();
         if inject == Inject::None {
             return self;
         }

@@ -1,9 +1,7 @@
 //! Keys of issuers: fetched by nobody's request, for all workers.
 
-use std::rc::Rc;
-
 use crate::config::Problem;
-use crate::gate::{Event, EventKind, Gate, Job, Progress};
+use crate::gate::{Event, EventKind, Gate, Progress};
 use crate::host::Host;
 use crate::http::Reply;
 use crate::issuers::{Change, KeyFetch};
@@ -23,12 +21,6 @@ impl Gate {
             path: "issuers".to_owned(),
             message: format!("{expected}, but found some"),
         })
-    }
-
-    /// The keys that are old: jobs for the root context.
-    pub(super) fn key_jobs(self: &Rc<Self>, host: &mut Host<'_>) -> Vec<Job> {
-        let fetches = self.issuers.on_tick(host);
-        fetches.into_iter().map(Job::Keys).collect()
     }
 }
 

@@ -64,7 +64,8 @@ impl Gate {
         host: &mut Host<'_>,
     ) -> Step {
         let consumer = second.as_ref().map(|second| second.consumer.as_str());
-        if Asker::from(request).client == Client::Navigation {
+        let client = Asker::from(request).client;
+        if client == Client::Navigation {
             let returns = Returns::read(self.sessions.ring(), cookies, consumer);
             if returns.are_a_loop() {
                 let named = consumer.and_then(|name| self.consumers.named(name));
@@ -85,10 +86,20 @@ impl Gate {
         } else {
             "/"
         };
-        Refusal::new(reason)
+        let refusal = Refusal::new(reason)
             .with_consumer(consumer)
-            .with_login_url(self.login_url(rd, consumer))
-            .into_step(request, None)
+            .with_login_url(self.login_url(rd, consumer));
+        // git shows neither the address nor a page.
+        let takes_tokens = self
+            .config
+            .callers
+            .as_ref()
+            .is_some_and(|callers| callers.api_tokens);
+        let refusal = match takes_tokens && matches!(client, Client::Git | Client::GitLfs) {
+            true => refusal.with_hint(Reason::ApiTokenAlone.text().to_owned()),
+            false => refusal,
+        };
+        refusal.into_step(request, None)
     }
 
     /// `/_bitgate/login?rd=`: signs in although there may be a session; with `consumer=`, for that

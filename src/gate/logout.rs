@@ -83,6 +83,7 @@ impl Gate {
                 .with_referrer_policy(HeaderValue::fixed("same-origin"))
             }
             Client::Git
+            | Client::GitLfs
             | Client::Grpc
             | Client::GrpcWeb
             | Client::GrpcWebText

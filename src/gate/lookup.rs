@@ -113,9 +113,11 @@ impl Gate {
             return Asked::Refused(Reason::RightsUnavailable);
         }
         if let Err(spent) = budget.take(priority, host.now, host.shared) {
+            self.api_circuit.uncalled(host.shared);
             return Asked::Refused(Reason::from(spent));
         }
         let Some(lease) = self.rights.lease(spot, self.lookup_span(), host) else {
+            self.api_circuit.uncalled(host.shared);
             return Asked::Leased;
         };
         let collected = Collected::new(question.clone(), asker, about);
@@ -168,7 +170,7 @@ impl Gate {
     /// Called every second or so, on every worker; one of them asks.
     pub fn on_tick(self: &Rc<Self>, host: &mut Host<'_>) -> Vec<Job> {
         let mut jobs = self.bot_jobs(host);
-        jobs.extend(self.key_jobs(host));
+        jobs.extend(self.issuers.on_tick(host).into_iter().map(Job::Keys));
         jobs.extend(self.groups_job(host));
         jobs
     }
@@ -237,6 +239,7 @@ impl Gate {
         let mut gauges: Vec<_> = budgets.map(gauge).collect();
         gauges.extend(self.bot_gauges(host));
         gauges.extend(self.issuers.gauges(host.now, host.shared));
+        gauges.extend(self.kinds.gauges(host.now, host.shared));
         gauges
     }
 }
@@ -314,7 +317,7 @@ impl Lookup {
         {
             gate.bot_token_rejected(place, self.credential.token(), host);
         }
-        match is_rejected || failure.is_about_this() {
+        match is_rejected || failure.is_answer() {
             true => gate.api_circuit.succeeded(host.shared),
             false => gate.api_circuit.failed(host.now, host.shared),
         }

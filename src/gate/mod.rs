@@ -4,6 +4,7 @@ mod access;
 mod actor;
 mod bot;
 mod bot_fetch;
+mod bot_refused;
 mod callback;
 mod caller;
 mod calling;
@@ -11,11 +12,13 @@ mod client;
 mod consumer;
 mod event;
 mod facts;
+mod failing;
 mod forward;
 mod identity_token;
 mod intent;
 mod job;
 mod keys;
+mod kinds;
 mod login;
 mod logout;
 mod lookup;
@@ -27,6 +30,7 @@ mod refusal;
 mod renewal;
 mod second;
 mod shadow;
+mod stale;
 mod status;
 mod step;
 mod waiting;
@@ -51,6 +55,8 @@ use crate::gate::access::Patience;
 use crate::gate::bot::Bots;
 use crate::gate::caller::CallerBudgets;
 use crate::gate::consumer::Consumers;
+use crate::gate::failing::Failing;
+use crate::gate::kinds::Kinds;
 use crate::gate::protected::Protected;
 use crate::gate::refusal::Refusal;
 use crate::gate::shadow::Trial;
@@ -92,6 +98,8 @@ pub struct Gate {
     rights: Rights,
     pins: Pins,
     callers: CallerBudgets,
+    failing: Failing,
+    kinds: Kinds,
     bots: Bots,
 }
 
@@ -114,6 +122,8 @@ impl Gate {
             rights: Rights::new(origin, access.terms),
             pins: Pins::new(origin, workspaces, repositories),
             callers: CallerBudgets::new(&config),
+            failing: Failing::new(),
+            kinds: Kinds::new(&config),
             bots: Bots::new(&config, sessions.ring()),
             issuers: Issuers::new(origin, &config.issuers),
             config,
@@ -183,7 +193,7 @@ impl Gate {
             return self.refuse(&request, None, Reason::MethodNotSupported);
         }
         if may_be_ours(&request.target) {
-            return self.on_endpoint(request, host);
+            return self.on_endpoint(request, waited_until, host);
         }
         let (mut start, mut noted) = (0, Vec::new());
         let policy = &self.config.policy;
@@ -241,7 +251,12 @@ impl Gate {
         }
     }
 
-    fn on_endpoint(self: &Rc<Self>, request: Request, host: &mut Host<'_>) -> Step {
+    fn on_endpoint(
+        self: &Rc<Self>,
+        request: Request,
+        waited_until: Option<UnixTime>,
+        host: &mut Host<'_>,
+    ) -> Step {
         if let Some(error) = request.target.ambiguity() {
             return Refusal::malformed(Malformed::Target(error)).into_step(&request, None);
         }
@@ -264,7 +279,7 @@ impl Gate {
             Some("/callback") => self.on_callback(request, host),
             Some("/login") => self.on_login(&request, host),
             Some("/logout") => self.on_logout(&request, host),
-            Some("/session") => self.on_session(&request, host),
+            Some("/session") => self.on_session(request, waited_until, host),
             Some(_) | None => self.refuse(&request, None, Reason::NotFound),
         }
     }

@@ -23,11 +23,26 @@ const ACCESS_TOKEN: &str = "ATCT";
 const API_TOKEN: &str = "ATAT";
 const APP_PASSWORD: &str = "ATBB";
 
+impl TokenKind {
+    pub(super) const ALL: [Self; 3] = [Self::Access, Self::Api, Self::OAuth];
+
+    /// The word for logs and metrics.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Access => "access_token",
+            Self::Api => "api_token",
+            Self::OAuth => "oauth_token",
+        }
+    }
+}
+
 /// What a request shows.
 #[derive(Debug)]
 pub(super) enum Presented {
     /// Meant for us, and no good.
     Bad(Reason),
+    /// It failed so often that nobody looks at it for a while.
+    Failing(Reason),
     /// A JWT that names one of the issuers, and what it is worth.
     Jwt(Scheme, Judged),
     /// Nothing.
@@ -75,8 +90,13 @@ impl Gate {
         if values.next().is_some() || value.len() > MAX_BYTES {
             return Presented::Bad(Reason::InvalidToken);
         }
-        let text = std::str::from_utf8(value).unwrap_or_default().trim();
-        let (scheme, rest) = text.split_once(' ').unwrap_or((text, ""));
+        if let Some(reason) = self.failing.refused(value, host.now) {
+            return Presented::Failing(reason);
+        }
+        // Whoever reads it behind us may be as tolerant.
+        let text = String::from_utf8_lossy(value);
+        let text = text.trim();
+        let (scheme, rest) = text.split_once([' ', '\t']).unwrap_or((text, ""));
         if scheme.eq_ignore_ascii_case("bearer") {
             self.bearer(rest.trim_start(), callers, host)
         } else if scheme.eq_ignore_ascii_case("basic") {
@@ -90,9 +110,9 @@ impl Gate {
         if !is_token(token) {
             return Presented::Bad(Reason::InvalidToken);
         }
-        match self.issuers.judge(token, host) {
-            Judged::NotOurs => {}
-            judged => return Presented::Jwt(Scheme::Bearer, judged),
+        let judged = self.issuers.judge(token, host);
+        if !matches!(judged, Judged::NotOurs) {
+            return Presented::Jwt(Scheme::Bearer, judged);
         }
         // Bitbucket's API takes it together with an address only.
         if token.starts_with(API_TOKEN) && callers.is_some_and(|callers| callers.api_tokens) {
@@ -118,9 +138,9 @@ impl Gate {
             return others;
         }
         // A step of a pipeline brings its token so, since git knows no other way.
-        match self.issuers.judge(password, host) {
-            Judged::NotOurs => {}
-            judged => return Presented::Jwt(Scheme::Basic, judged),
+        let judged = self.issuers.judge(password, host);
+        if !matches!(judged, Judged::NotOurs) {
+            return Presented::Jwt(Scheme::Basic, judged);
         }
         if password.starts_with(API_TOKEN) && callers.is_some_and(|callers| callers.api_tokens) {
             return match is_address(user) && has_length(password) {

@@ -16,10 +16,17 @@ use crate::gate::{Forward, Gate, Job, Reason, Step};
 use crate::host::Host;
 use crate::http::{Cookies, Request};
 use crate::oauth::bearer_authorization;
-use crate::policy::{Inject, Rule};
+use crate::policy::{Inject, Rule, TokenForm};
 use crate::session::{Absence, SignedIn};
 
 /// What becomes of a request that needs a session.
+#[cfg_attr(
+    not(target_family = "wasm"),
+    expect(
+        clippy::large_enum_variant,
+        reason = "one for each request, and moved once: a box would be an allocation"
+    )
+)]
 pub(super) enum Protected {
     Decided(Step),
     /// It has to wait.
@@ -136,8 +143,8 @@ impl Gate {
         let token = &good.injected().grant.access_token;
         // A token that is no header value was refused when it was read.
         let authorization = match rule.inject {
-            Inject::Bearer => bearer_authorization(token),
-            Inject::Git => git_authorization(token),
+            Inject::Bearer | Inject::OwnOrBot(_, TokenForm::Bearer) => bearer_authorization(token),
+            Inject::Git | Inject::OwnOrBot(_, TokenForm::Git) => git_authorization(token),
             Inject::Bot(..) | Inject::Identity | Inject::None => of_bot,
         };
         let actor = Actor::Session(&good.signed_in, TokenScopes::Unsaid);

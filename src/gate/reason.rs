@@ -63,7 +63,7 @@ reasons! {
         "This site may not ask Bitbucket more often in this hour. Please try again in a few minutes.";
     /// A person's API token without the address of the account.
     ApiTokenAlone: "api_token_alone", 401, Info, "An API token needs the address of its account",
-        "Use the e-mail address of your Atlassian account as the name of the user, and the token as the password.";
+        "Use the e-mail address of your Atlassian account as the name of the user, and an API token as the password.";
     /// A kind of password that Bitbucket took until July 2026.
     AppPasswordRemoved: "app_password_removed", 401, Info, "App passwords are gone",
         "Bitbucket has not taken app passwords since July 2026. Use an API token, with your e-mail address as the \

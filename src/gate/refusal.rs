@@ -1,7 +1,7 @@
 //! From a reason to an answer: a page for people, JSON for programs.
 
 use crate::bitbucket::InvalidAnswer;
-use crate::gate::client::{Asker, Client, RequestId};
+use crate::gate::client::{Asker, Client, GIT_LFS, RequestId};
 use crate::gate::page::{Action, Page};
 use crate::gate::{Event, EventKind, Reason, Step};
 use crate::http::{GrpcWeb, HeaderValue, Malformed, Reply, Response, SetCookie};
@@ -146,6 +146,7 @@ impl Refusal {
         let mut response = match client {
             Client::Navigation => self.page(request_id),
             Client::Git => Response::text(reason.status(), &self.message()),
+            Client::GitLfs => self.lfs(request_id),
             Client::Grpc => Response::grpc(grpc_status(reason.status()), &self.message()),
             Client::GrpcWeb => Response::grpc_web(
                 grpc_status(reason.status()),
@@ -161,7 +162,7 @@ impl Refusal {
         if reason.status() == 401 {
             // RFC 9110 section 11.6.1: a 401 names a way to authenticate.
             let challenge = match client {
-                Client::Git => "Basic realm=\"bitgate\"",
+                Client::Git | Client::GitLfs => "Basic realm=\"bitgate\"",
                 Client::Grpc
                 | Client::GrpcWeb
                 | Client::GrpcWebText
@@ -219,6 +220,16 @@ impl Refusal {
     fn message(&self) -> String {
         let text = self.hint.as_deref().unwrap_or(self.reason.text());
         format!("{} ({}). {text}", self.reason.title(), self.reason)
+    }
+
+    /// "Response Errors" of the API of LFS: git-lfs shows the message.
+    fn lfs(&self, id: Option<RequestId<'_>>) -> Response {
+        let id = id.map(|id| id.as_str());
+        let document = object(vec![
+            ("message", self.message().into()),
+            ("request_id", id.into()),
+        ]);
+        Response::json(self.reason.status(), &document).with_own("content-type", GIT_LFS)
     }
 
     fn json(&self, id: Option<&RequestId<'_>>) -> Response {

@@ -31,27 +31,35 @@ impl Gate {
         patience: Patience,
         host: &mut Host<'_>,
     ) -> Trial {
-        let event = |reason: Option<Reason>, account_id: Option<String>| {
-            Trial::Event(Event {
-                reason,
-                rule: Some(rule.label(index)),
-                account_id,
-                ..Event::new(EventKind::Shadowed).of(request)
-            })
+        let line = |reason: Option<Reason>, account_id: Option<String>| Event {
+            reason,
+            rule: Some(rule.label(index)),
+            account_id,
+            ..Event::new(EventKind::Shadowed).of(request)
         };
+        let event = |reason, account_id| Trial::Event(line(reason, account_id));
         match rule.allow {
             Allow::Public => return event(None, None),
             Allow::Nobody => return event(Some(Reason::Forbidden), None),
             Allow::SignedIn | Allow::When(_) => {}
         }
         let presented = self.presented(&request.headers, host);
+        let scheme = presented.scheme();
         match self.caller(presented, patience, host) {
             None => {}
             Some(Ok(caller)) => {
-                let label = Some(caller.label());
                 let actor = Actor::Caller(&caller);
-                return match self.trial(rule, request, actor, patience, host) {
-                    Ok(reason) => event(reason, label),
+                let reason = match self.is_meant(scheme, request, rule) {
+                    false => Ok(Some(Reason::CrossSite)),
+                    true => self.trial(rule, request, actor, patience, host),
+                };
+                let identity = actor.identity();
+                let account_id = identity.map(|identity| identity.account_id.clone());
+                return match reason {
+                    Ok(reason) => Trial::Event(Event {
+                        caller: Some(caller.label()),
+                        ..line(reason, account_id)
+                    }),
                     Err(wait) => Trial::Waits(wait),
                 };
             }

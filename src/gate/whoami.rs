@@ -1,20 +1,41 @@
 //! `/_bitgate/session`: who am I, and for how long?
 
+use std::rc::Rc;
+
+use crate::gate::access::Patience;
+use crate::gate::caller::Caller;
+use crate::gate::protected::Protected;
 use crate::gate::refusal::Refusal;
 use crate::gate::{Event, EventKind, Gate, Reason, Step};
 use crate::host::Host;
 use crate::http::{Cookies, Request, Response};
 use crate::identity::Principal;
 use crate::json::object;
+use crate::time::UnixTime;
 
 impl Gate {
     /// Tells a page of the site who is signed in. A question moves no idle timeout, or a page that
     /// asks every minute would keep a session alive that nobody uses.
-    pub(super) fn on_session(&self, request: &Request, host: &Host<'_>) -> Step {
+    pub(super) fn on_session(
+        self: &Rc<Self>,
+        request: Request,
+        waited_until: Option<UnixTime>,
+        host: &mut Host<'_>,
+    ) -> Step {
         if !matches!(request.method.as_str(), "GET" | "HEAD") {
             let refusal = Refusal::new(Reason::MethodNotAllowed).with_allow("GET, HEAD");
-            return refusal.into_step(request, None);
+            return refusal.into_step(&request, None);
         }
+        let patience = Patience::of(waited_until, host.now);
+        match self.caller_of(&request, None, patience, host) {
+            None => self.whose_session(&request, host),
+            Some(Ok(caller)) => whose_credential(&request, &caller, host),
+            Some(Err(Protected::Decided(step))) => step,
+            Some(Err(Protected::Waits(wait))) => self.wait(request, wait, waited_until, host),
+        }
+    }
+
+    fn whose_session(&self, request: &Request, host: &Host<'_>) -> Step {
         let cookies = Cookies::read(&request.headers);
         let signed_in = match self.session(&cookies, host) {
             Ok(signed_in) => signed_in,
@@ -43,4 +64,33 @@ impl Gate {
         };
         Step::Respond(Response::json(200, &document), event)
     }
+}
+
+/// Tells a program whom its credential makes it.
+fn whose_credential(request: &Request, caller: &Caller, host: &Host<'_>) -> Step {
+    let account = caller.identity.as_ref();
+    let account_id = account.map(|identity| identity.account_id.as_str());
+    let (issuer, subject) = caller.issuer().unzip();
+    let step = caller.step();
+    let left = issuer.map(|_| caller.ends_at.since(host.now).0);
+    let document = object(vec![
+        ("principal", caller.principal.as_str().into()),
+        ("account_id", account_id.into()),
+        ("issuer", issuer.into()),
+        ("subject", subject.into()),
+        (
+            "repository_uuid",
+            step.map(|step| step.repository.as_str()).into(),
+        ),
+        (
+            "branch",
+            step.and_then(|step| step.branch.as_deref()).into(),
+        ),
+        ("seconds_left", left.into()),
+    ]);
+    let event = Event {
+        caller: Some(caller.label()),
+        ..Event::new(EventKind::Asked).of(request)
+    };
+    Step::Respond(Response::json(200, &document), event)
 }

@@ -80,7 +80,9 @@ impl Response {
             .with("x-content-type-options", HeaderValue::fixed("nosniff"));
         // In JSON "<" occurs in strings only. Who puts a document into a page as it is, or a browser
         // that guesses, sees no tag.
-        let text = document.to_string().replace('<', "\\u003c");
+        // A value has no key that is no string, so it always has a text.
+        let text = serde_json::to_string(document).unwrap_or_default();
+        let text = text.replace('<', "\\u003c");
         response.body = text.into_bytes();
         response.body.push(b'\n');
         response
@@ -89,15 +91,19 @@ impl Response {
     /// A JSON document that says the same to everybody. Caches keep it for five minutes.
     #[must_use]
     pub fn published(media_type: &'static str, document: &serde_json::Value) -> Self {
-        let mut response = Self::json(200, document);
-        for (name, value) in &mut response.headers {
-            match *name {
-                "cache-control" => *value = HeaderValue::fixed("public, max-age=300"),
-                "content-type" => *value = HeaderValue::fixed(media_type),
-                _ => {}
-            }
+        Self::json(200, document)
+            .with_own("content-type", media_type)
+            .with_own("cache-control", "public, max-age=300")
+    }
+
+    /// With another value of a field that it has.
+    #[must_use]
+    pub fn with_own(mut self, name: &str, text: &'static str) -> Self {
+        let mut fields = self.headers.iter_mut();
+        if let Some((_, value)) = fields.find(|(known, _)| *known == name) {
+            *value = HeaderValue::fixed(text);
         }
-        response
+        self
     }
 
     /// One line of text.

@@ -13,6 +13,7 @@ use crate::jose::{InvalidKeySet, KeySet};
 #[derive(Debug)]
 pub struct KeyFetch {
     source: Rc<Source>,
+    call: Rc<Call>,
 }
 
 /// What came of it.
@@ -47,30 +48,30 @@ pub enum KeyFailure {
 }
 
 impl KeyFetch {
-    pub(super) fn new(source: Rc<Source>) -> Self {
-        Self { source }
+    pub(super) fn new(source: Rc<Source>, call: Rc<Call>) -> Self {
+        Self { source, call }
     }
 
     /// The call to make.
     #[must_use]
     pub fn call(&self) -> &Call {
-        &self.source.call
+        &self.call
     }
 
     /// What requests wait for that it brings.
     #[must_use]
     pub fn brings(&self) -> String {
-        self.source.state_key.clone()
+        self.source.key.clone()
     }
 
     /// Publishes the keys for every worker, or that there are none; those before stay then.
     pub fn finish(self, reply: Reply, host: &mut Host<'_>) -> Fetched {
         let result = self.publish(reply, host);
         if result.is_err() {
-            State::failed(&self.source.state_key, host.now, host.shared);
+            State::failed(&self.source.key, host.now, host.shared);
         }
         Fetched {
-            issuer: self.source.label.clone(),
+            issuer: self.source.issuer.label(),
             result,
         }
     }
@@ -98,10 +99,10 @@ impl KeyFetch {
             None => (1, Change::New),
         };
         if change == Change::New {
-            let text = [format!("{generation}\n").as_bytes(), &document].concat();
-            host.shared.write(&source.document_key, &text, None);
+            let bytes = [&generation.to_be_bytes(), document.as_slice()].concat();
+            host.shared.write(&source.document_key(), &bytes, None);
         }
-        State::succeeded(&source.state_key, generation, host.now, host.shared);
+        State::succeeded(&source.key, generation, host.now, host.shared);
         source.take_over(host.shared);
         Ok(change)
     }

@@ -9,8 +9,10 @@ use crate::host::{Host, SharedData};
 use crate::issuers::cache::{Digest, VerifiedTokens};
 use crate::issuers::source::{Known, Source};
 use crate::issuers::state::{Asking, State};
-use crate::issuers::{Issuer, KeyFetch, Keys, Kind, VerifiedToken};
-use crate::jose::{Claims, Expected, InvalidToken, Jws, Unverified, unverified_issuers};
+use crate::issuers::{Issuer, KeyFetch, Kind, VerifiedToken};
+use crate::jose::{
+    Claims, Expected, InvalidToken, Jws, Unverified, names_issuer, unverified_claims,
+};
 use crate::time::UnixTime;
 
 /// What a token is worth. The number is that of the issuer in the configuration.
@@ -30,113 +32,81 @@ pub enum Judged {
     Unavailable(usize),
 }
 
-/// An issuer, and where its keys come from.
-#[derive(Debug)]
-struct Entry {
-    issuer: Issuer,
-    keys: KeysOf,
-}
-
-#[derive(Debug)]
-enum KeysOf {
-    Inline(Known),
-    Remote(Rc<Source>),
-}
-
 /// The issuers of one site.
 pub struct Issuers {
-    entries: Vec<Entry>,
+    sources: Vec<Rc<Source>>,
     verified: RefCell<VerifiedTokens>,
 }
 
 impl Issuers {
     /// Nothing is known yet.
     #[must_use]
-    pub fn new(site: &str, issuers: &[Issuer]) -> Self {
-        let entry = |issuer: &Issuer| {
-            let keys = match &issuer.keys {
-                Keys::Inline(keys) => KeysOf::Inline(Known {
-                    generation: 0,
-                    keys: Rc::clone(keys),
-                }),
-                Keys::Remote(call) => {
-                    let source = Source::new(site, &issuer.issuer, issuer.label(), call.clone());
-                    KeysOf::Remote(Rc::new(source))
-                }
-            };
-            Entry {
-                issuer: issuer.clone(),
-                keys,
-            }
-        };
+    pub fn new(site: &str, issuers: &[Rc<Issuer>]) -> Self {
+        let sources = issuers
+            .iter()
+            .map(|issuer| Rc::new(Source::new(site, issuer)));
         Self {
-            entries: issuers.iter().map(entry).collect(),
+            sources: sources.collect(),
             verified: RefCell::new(VerifiedTokens::new()),
         }
     }
 
-    /// The `iss` of an issuer, by its number.
+    /// An issuer, by its number.
     #[must_use]
-    pub fn name_of(&self, index: usize) -> Rc<str> {
-        let entry = self.entries.get(index);
-        entry.map_or_else(|| Rc::from(""), |entry| Rc::clone(&entry.issuer.issuer))
+    pub fn get(&self, index: usize) -> Option<&Rc<Issuer>> {
+        self.sources.get(index).map(|source| &source.issuer)
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.sources.is_empty()
     }
 
     /// Judges a token. One that was verified before costs a hash, and no look at shared data.
     pub fn judge(&self, token: &str, host: &mut Host<'_>) -> Judged {
         // An opaque token is not worth a hash.
-        if self.entries.is_empty() || !token.contains('.') {
+        if self.sources.is_empty() || !token.contains('.') {
             return Judged::NotOurs;
         }
         let digest = Digest::of(token);
         if let Some(verified) = self.verified_before(&digest, host.now) {
             return Judged::Verified(verified);
         }
-        let issuers = unverified_issuers(token);
-        let is_named = |entry: &Entry| issuers.iter().any(|named| **named == *entry.issuer.issuer);
-        let Some(index) = self.entries.iter().position(is_named) else {
-            return Judged::NotOurs;
-        };
-        let Some(entry) = self.entries.get(index) else {
-            return Judged::NotOurs;
-        };
-        match entry.verify(index, token, host) {
-            Ok((generation, verified)) => {
-                let verified = Rc::new(verified);
-                let mut cache = self.verified.borrow_mut();
-                cache.keep(digest, generation, Rc::clone(&verified));
-                Judged::Verified(verified)
+        let claims = unverified_claims(token);
+        for (index, source) in self.sources.iter().enumerate() {
+            if !names_issuer(&claims, &source.issuer.issuer) {
+                continue;
             }
-            Err(judged) => judged,
+            let mut generation = 0;
+            return match source.verify(index, token, &mut generation, host) {
+                Ok(verified) => {
+                    let verified = Rc::new(verified);
+                    let mut cache = self.verified.borrow_mut();
+                    cache.keep(digest, generation, Rc::clone(&verified));
+                    Judged::Verified(verified)
+                }
+                Err(judged) => judged,
+            };
         }
+        Judged::NotOurs
     }
 
     fn verified_before(&self, digest: &Digest, now: UnixTime) -> Option<Rc<VerifiedToken>> {
-        let mut cache = self.verified.borrow_mut();
+        let cache = self.verified.borrow();
         let (generation, verified) = cache.find(digest)?;
-        let entry = self.entries.get(verified.issuer)?;
-        let is_current = entry.generation() == Some(generation);
-        if !is_current || Claims::is_over(verified.expires_at, now) {
-            cache.forget(digest);
-            return None;
-        }
-        Some(verified)
+        let known = self.sources.get(verified.issuer)?.known()?;
+        let is_good = known.generation == generation && !Claims::is_over(verified.expires_at, now);
+        is_good.then(|| Rc::clone(verified))
     }
 
     /// What the clock brings, every second or so on every worker: takes over what others have
     /// fetched, and asks for keys that are old. One of all workers asks.
     pub fn on_tick(&self, host: &mut Host<'_>) -> Vec<KeyFetch> {
-        let now = host.now;
         let mut fetches = Vec::new();
-        for source in self.sources() {
+        for source in self.remote() {
             source.take_over(host.shared);
-            fetches.extend(source.ask(|state| state.look_for_refresh(now), host).ok());
+            fetches.extend(source.ask(State::look_for_refresh, host));
         }
         fetches
     }
@@ -146,101 +116,80 @@ impl Issuers {
     #[must_use]
     pub fn gauges(&self, now: UnixTime, shared: &dyn SharedData) -> Vec<(String, u64)> {
         let gauge = |source: &Rc<Source>| {
-            let (state, _) = State::read(&source.state_key, shared);
-            let name = format!("bitgate_issuer_keys_age_seconds.issuer.{}", source.label);
+            let (state, _) = State::read(&source.key, shared);
+            let label = source.issuer.label();
+            let name = format!("bitgate_issuer_keys_age_seconds.issuer.{label}");
             (name, now.since(state.fetched_at).0)
         };
-        self.sources().map(gauge).collect()
+        self.remote().map(gauge).collect()
     }
 
-    fn sources(&self) -> impl Iterator<Item = &Rc<Source>> {
-        self.entries.iter().filter_map(|entry| match &entry.keys {
-            KeysOf::Inline(_) => None,
-            KeysOf::Remote(source) => Some(source),
-        })
+    fn remote(&self) -> impl Iterator<Item = &Rc<Source>> {
+        self.sources.iter().filter(|source| source.call().is_some())
     }
 }
 
-impl Entry {
-    fn generation(&self) -> Option<u64> {
-        match &self.keys {
-            KeysOf::Inline(known) => Some(known.generation),
-            KeysOf::Remote(source) => source.known().map(|known| known.generation),
-        }
-    }
-
+impl Source {
+    /// Verifies a token, and says by which `generation` of keys.
     fn verify(
-        &self,
+        self: &Rc<Self>,
         index: usize,
         token: &str,
+        generation: &mut u64,
         host: &mut Host<'_>,
-    ) -> Result<(u64, VerifiedToken), Judged> {
+    ) -> Result<VerifiedToken, Judged> {
         let refused = |why| Judged::Refused(index, why);
         let jws = Jws::parse(token).map_err(refused)?;
-        let known = self.keys(index, host)?;
+        let known = match self.known().or_else(|| self.take_over(host.shared)) {
+            Some(known) => known,
+            None => {
+                let asked = self.ask(State::look_for_first, host);
+                // Another worker may have published them between the two looks.
+                let is_fresh = matches!(asked, Err(Asking::Fresh));
+                match self.take_over(host.shared).filter(|_| is_fresh) {
+                    Some(known) => known,
+                    None => return Err(self.waits(index, asked)),
+                }
+            }
+        };
         let read = self.read(index, &jws, host.now);
+        *generation = known.generation;
         let why = match self.check(&jws, &known, host) {
-            Ok(()) => return read.map(|token| (known.generation, token)).map_err(refused),
+            Ok(()) => return read.map_err(refused),
             Err(Unverified::CannotVerify) => return Err(Judged::Unavailable(index)),
             Err(Unverified::Invalid(why)) => why,
         };
         // A token that names no key says nothing about which one it means.
-        let may_be_new = match why {
-            InvalidToken::UnknownKey => true,
-            InvalidToken::BadSignature => !jws.names_a_key(),
-            InvalidToken::Algorithm
-            | InvalidToken::Claim
-            | InvalidToken::Expired
-            | InvalidToken::Malformed
-            | InvalidToken::NotYetValid
-            | InvalidToken::WrongAudience
-            | InvalidToken::WrongIssuer => false,
-        };
-        let KeysOf::Remote(source) = &self.keys else {
-            return Err(refused(why));
-        };
-        if !may_be_new {
+        let may_be_new = why == InvalidToken::UnknownKey
+            || why == InvalidToken::BadSignature && !jws.names_a_key();
+        if !may_be_new || self.call().is_none() {
             return Err(refused(why));
         }
         // What no key could make good is worth no question: an old token names an old key.
         let verified = read.map_err(refused)?;
-        if source.take_over(host.shared)
-            && let Some(newer) = source.known()
-            && self.check(&jws, &newer, host) == Ok(())
-        {
-            return Ok((newer.generation, verified));
+        // Twice: another worker may publish newer ones between the two looks.
+        let mut asked = None;
+        for _ in 0..2 {
+            if let Some(newer) = self.take_over(host.shared)
+                && self.check(&jws, &newer, host) == Ok(())
+            {
+                *generation = newer.generation;
+                return Ok(verified);
+            }
+            match asked.get_or_insert_with(|| self.ask(State::look_for_unknown, host)) {
+                Err(Asking::Fresh) => {}
+                Ok(_) | Err(Asking::Failing | Asking::Free | Asking::Leased) => break,
+            }
         }
-        let now = host.now;
-        match source.ask(|state| state.look_for_unknown(now), host) {
-            Err(Asking::Fresh) => Err(refused(why)),
-            other => Err(waits(index, source, other)),
+        match asked {
+            None | Some(Err(Asking::Fresh)) => Err(refused(why)),
+            Some(asked) => Err(self.waits(index, asked)),
         }
-    }
-
-    /// The keys in use, or what has to be done to have any.
-    fn keys(&self, index: usize, host: &mut Host<'_>) -> Result<Known, Judged> {
-        let source = match &self.keys {
-            KeysOf::Inline(known) => return Ok(known.clone()),
-            KeysOf::Remote(source) => source,
-        };
-        if source.known().is_none() {
-            source.take_over(host.shared);
-        }
-        if let Some(known) = source.known() {
-            return Ok(known);
-        }
-        let now = host.now;
-        Err(waits(
-            index,
-            source,
-            source.ask(|state| state.look_for_refresh(now), host),
-        ))
     }
 
     fn check(&self, jws: &Jws<'_>, known: &Known, host: &Host<'_>) -> Result<(), Unverified> {
-        known
-            .keys
-            .verify(jws, &self.issuer.algorithms, host.signatures)
+        let accepted = &self.issuer.algorithms;
+        known.keys.verify(jws, accepted, host.signatures)
     }
 
     /// What the token says, which is worth nothing before its signature is verified.
@@ -278,24 +227,30 @@ impl Entry {
             step,
         })
     }
-}
 
-/// What becomes of a request that needs keys.
-fn waits(index: usize, source: &Source, asked: Result<KeyFetch, Asking>) -> Judged {
-    match asked {
-        Ok(fetch) => Judged::Fetch(index, fetch),
-        Err(Asking::Free | Asking::Leased) => Judged::Wait(index, source.state_key.clone()),
-        Err(Asking::Failing | Asking::Fresh) => Judged::Unavailable(index),
+    /// What becomes of a request that needs keys.
+    fn waits(&self, index: usize, asked: Result<KeyFetch, Asking>) -> Judged {
+        match asked {
+            Ok(fetch) => Judged::Fetch(index, fetch),
+            Err(Asking::Free | Asking::Leased) => Judged::Wait(index, self.key.clone()),
+            Err(Asking::Failing | Asking::Fresh) => Judged::Unavailable(index),
+        }
     }
 }
 
 impl fmt::Debug for Issuers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Issuers").field(&self.entries).finish()
+        f.debug_tuple("Issuers").field(&self.sources).finish()
     }
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::arithmetic_side_effects,
+    clippy::string_slice,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests: a failed expectation is a failed test"
+)]
 mod tests {
     use serde_json::{Value, json};
 
@@ -305,7 +260,7 @@ mod tests {
     };
     use crate::http::{Call, Reply};
     use crate::issuers::state::{COOL_DOWN, REFRESH};
-    use crate::issuers::{Change, KeyFailure};
+    use crate::issuers::{Change, KeyFailure, Keys};
     use crate::jose::{KeySet, Signer};
     use crate::slots::Memory;
     use crate::time::Seconds;
@@ -387,24 +342,24 @@ mod tests {
     /// One with a server, and one with its keys in the configuration.
     fn worker() -> Issuers {
         let pipelines = Issuer {
-            issuer: PIPELINES.into(),
+            issuer: PIPELINES.to_owned(),
             kind: Kind::Pipelines {
                 workspace: "acme".to_owned(),
                 workspace_uuid: WORKSPACE.to_owned(),
             },
-            keys: Keys::Remote(call("bb.test")),
+            keys: Keys::Remote(Rc::new(call("bb.test"))),
             audiences: vec!["us".to_owned()],
             algorithms: vec![SignatureAlgorithm::EcdsaP256Sha256],
             required: Vec::new(),
         };
         let inline = KeySet::parse(&Signer::new("inline", 9).set()).unwrap();
         let other = Issuer {
-            issuer: IDP.into(),
+            issuer: IDP.to_owned(),
             kind: Kind::Other,
             keys: Keys::Inline(Rc::new(inline)),
             ..pipelines.clone()
         };
-        Issuers::new("https://tools.test", &[pipelines, other])
+        Issuers::new("https://tools.test", &[Rc::new(pipelines), Rc::new(other)])
     }
 
     impl Site {
@@ -820,15 +775,16 @@ mod tests {
             for second in 0..1_000_u64 {
                 site.now = NOW.plus(Seconds(second));
                 site.tick(&worker);
-                assert!(matches!(
-                    site.settled(&worker, &good),
-                    Judged::Unavailable(0)
-                ));
             }
-            assert_eq!(
-                site.fetches, 9,
-                "at 0, 5, 15, 35, 75, 155, 315, 615 and 915"
-            );
+            let pauses = "at 0, 5, 15, 35, 75, 155, 315, 615 and 915";
+            assert_eq!(site.fetches, 9, "{pauses}");
+            // While tokens come, 60 at most.
+            for second in 1_000..1_600_u64 {
+                site.now = NOW.plus(Seconds(second));
+                let verdict = site.settled(&worker, &good);
+                assert!(matches!(verdict, Judged::Unavailable(0)), "{verdict:?}");
+            }
+            assert_eq!(site.fetches, 19);
             site.served = answer(signer().set());
             site.advance(Seconds(300));
             assert!(is_verified(&site.settled(&worker, &good)));

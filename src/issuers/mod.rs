@@ -30,7 +30,7 @@ use crate::time::UnixTime;
 #[derive(Clone, Debug)]
 pub struct Issuer {
     /// Exactly their `iss`.
-    pub issuer: Rc<str>,
+    pub issuer: String,
     /// What their tokens are about.
     pub kind: Kind,
     /// Where their keys are.
@@ -63,7 +63,7 @@ pub enum Keys {
     /// In the configuration.
     Inline(Rc<KeySet>),
     /// Behind this call.
-    Remote(Call),
+    Remote(Rc<Call>),
 }
 
 /// A token that its issuer signed, and that is meant for us.

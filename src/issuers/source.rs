@@ -1,17 +1,15 @@
-//! The keys of one issuer, as one worker knows them.
+//! An issuer and its keys, as one worker knows them.
 
 use std::cell::RefCell;
 use std::rc::Rc;
-
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use hmac_sha256::Hash;
 
 use crate::host::{Host, SharedData};
 use crate::http::Call;
 use crate::issuers::fetch::KeyFetch;
 use crate::issuers::state::{Asking, State};
+use crate::issuers::{Issuer, Keys};
 use crate::jose::KeySet;
-use crate::time::Seconds;
+use crate::time::{Seconds, UnixTime};
 
 /// How much longer than the call a lease lives: for the way there and back.
 const MARGIN: Seconds = Seconds(3);
@@ -24,35 +22,47 @@ pub(super) struct Known {
     pub(super) keys: Rc<KeySet>,
 }
 
-/// Keys behind a call. The document lies in shared data as it came, behind its generation; every
-/// worker reads it once.
+/// Where keys come from. A document that was fetched lies in shared data as it came, behind its
+/// generation; every worker reads it once.
 #[derive(Debug)]
 pub(super) struct Source {
-    pub(super) call: Call,
-    pub(super) label: String,
-    pub(super) state_key: String,
-    pub(super) document_key: String,
+    pub(super) issuer: Rc<Issuer>,
+    /// The key of the state in shared data; what requests wait for is called so as well.
+    pub(super) key: String,
     known: RefCell<Option<Known>>,
 }
 
 impl Source {
     /// What another issuer, address or site left in shared data is not ours.
-    pub(super) fn new(site: &str, issuer: &str, label: String, call: Call) -> Self {
-        let Call {
-            cluster,
-            scheme,
-            authority,
-            path,
-            ..
-        } = &call;
-        let name = format!("{site} {issuer} {cluster} {scheme}://{authority}{path}");
-        let name = URL_SAFE_NO_PAD.encode(Hash::hash(name.as_bytes()));
+    pub(super) fn new(site: &str, issuer: &Rc<Issuer>) -> Self {
+        let (address, known) = match &issuer.keys {
+            Keys::Inline(keys) => {
+                let (generation, keys) = (0, Rc::clone(keys));
+                (String::new(), Some(Known { generation, keys }))
+            }
+            Keys::Remote(call) => {
+                let Call {
+                    cluster,
+                    scheme,
+                    authority,
+                    path,
+                    ..
+                } = &**call;
+                (format!("{cluster} {scheme}://{authority}{path}"), None)
+            }
+        };
         Self {
-            label,
-            state_key: format!("bitgate.issuer.{name}"),
-            document_key: format!("bitgate.issuer.{name}.keys"),
-            known: RefCell::default(),
-            call,
+            issuer: Rc::clone(issuer),
+            key: format!("bitgate.issuer.{site} {} {address}", issuer.issuer),
+            known: RefCell::new(known),
+        }
+    }
+
+    /// How to fetch keys, if they are not in the configuration.
+    pub(super) fn call(&self) -> Option<&Rc<Call>> {
+        match &self.issuer.keys {
+            Keys::Inline(_) => None,
+            Keys::Remote(call) => Some(call),
         }
     }
 
@@ -61,48 +71,46 @@ impl Source {
         self.known.borrow().clone()
     }
 
-    /// Takes over what another worker has fetched. `true` if there is something new.
-    pub(super) fn take_over(&self, shared: &dyn SharedData) -> bool {
-        let (state, _) = State::read(&self.state_key, shared);
-        let generation = self.known().map_or(0, |known| known.generation);
+    /// Takes over what another worker has fetched. `None` if there is nothing new.
+    pub(super) fn take_over(&self, shared: &dyn SharedData) -> Option<Known> {
+        let (state, _) = State::read(&self.key, shared);
+        let generation = self.known.borrow().as_ref().map_or(0, |it| it.generation);
         if state.generation == generation {
-            return false;
+            return None;
         }
-        let Some((generation, document)) = self.document(shared) else {
-            return false;
-        };
-        let Ok(keys) = KeySet::parse(&document) else {
-            return false;
-        };
-        let keys = Rc::new(keys);
-        self.known.replace(Some(Known { generation, keys }));
-        true
+        let (generation, document) = self.document(shared)?;
+        let keys = Rc::new(KeySet::parse(&document).ok()?);
+        let known = Known { generation, keys };
+        self.known.replace(Some(known.clone()));
+        Some(known)
     }
 
     /// The document in shared data, and its generation.
     pub(super) fn document(&self, shared: &dyn SharedData) -> Option<(u64, Vec<u8>)> {
-        let (bytes, _) = shared.read(&self.document_key)?;
-        let at = bytes.iter().position(|byte| *byte == b'\n')?;
-        let (head, rest) = bytes.split_at_checked(at)?;
-        let generation = std::str::from_utf8(head).ok()?.parse().ok()?;
-        Some((generation, rest.get(1..)?.to_vec()))
+        let (bytes, _) = shared.read(&self.document_key())?;
+        let (generation, document) = bytes.split_first_chunk()?;
+        Some((u64::from_be_bytes(*generation), document.to_vec()))
+    }
+
+    pub(super) fn document_key(&self) -> String {
+        format!("{}.keys", self.key)
     }
 
     /// Asks for keys if `look` finds it right.
     pub(super) fn ask(
         self: &Rc<Self>,
-        look: impl Fn(&State) -> Asking,
+        look: fn(&State, UnixTime) -> Asking,
         host: &mut Host<'_>,
     ) -> Result<KeyFetch, Asking> {
-        let (state, version) = State::read(&self.state_key, host.shared);
-        match look(&state) {
-            Asking::Free => {}
-            other @ (Asking::Leased | Asking::Failing | Asking::Fresh) => return Err(other),
+        let call = self.call().ok_or(Asking::Fresh)?;
+        let (state, version) = State::read(&self.key, host.shared);
+        let asking = look(&state, host.now);
+        if asking != Asking::Free {
+            return Err(asking);
         }
-        let span = Seconds(self.call.timeout.0.saturating_add(MARGIN.0));
-        let place = (self.state_key.as_str(), version);
-        match state.lease(place, span, host.now, host.shared) {
-            true => Ok(KeyFetch::new(Rc::clone(self))),
+        let leased = state.leased(Seconds(call.timeout.0.saturating_add(MARGIN.0)), host.now);
+        match leased.write(&self.key, version, host.shared) {
+            true => Ok(KeyFetch::new(Rc::clone(self), Rc::clone(call))),
             false => Err(Asking::Leased),
         }
     }

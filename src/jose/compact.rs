@@ -43,10 +43,13 @@ impl<'t> Jws<'t> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(InvalidToken::Malformed);
         }
-        let (signing_input, signature) = token.rsplit_once('.').ok_or(InvalidToken::Malformed)?;
-        let (header, payload) = signing_input
-            .split_once('.')
-            .ok_or(InvalidToken::Malformed)?;
+        let (header, rest) = split(token).ok_or(InvalidToken::Malformed)?;
+        let (payload, signature) = split(rest).ok_or(InvalidToken::Malformed)?;
+        let end = token
+            .len()
+            .saturating_sub(signature.len())
+            .saturating_sub(1);
+        let signing_input = token.get(..end).unwrap_or_default();
         if header.len() > MAX_HEADER_BYTES {
             return Err(InvalidToken::Malformed);
         }
@@ -71,6 +74,12 @@ impl<'t> Jws<'t> {
     pub fn names_a_key(&self) -> bool {
         self.key_id.is_some()
     }
+}
+
+/// What is before and behind the first dot.
+pub(super) fn split(text: &str) -> Option<(&str, &str)> {
+    let at = text.bytes().position(|byte| byte == b'.')?;
+    Some((text.get(..at)?, text.get(at.checked_add(1)?..)?))
 }
 
 /// A part of the token; a further dot is no character of it. No part may be empty.
@@ -113,6 +122,10 @@ fn is_type(kind: &str) -> bool {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::string_slice,
+    reason = "tests: a failed expectation is a failed test"
+)]
 mod tests {
     use super::*;
     use crate::jose::Signer;

@@ -39,10 +39,12 @@ struct Key {
     algorithm: Option<SignatureAlgorithm>,
     /// SubjectPublicKeyInfo.
     der: Vec<u8>,
+    /// Whether another key has its name for the same use.
+    is_confused: bool,
 }
 
-/// The keys of an issuer that can be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The keys of an issuer that can be used. Without any nothing is verified.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeySet(Vec<Key>);
 
 /// Why a document is no set of keys.
@@ -93,20 +95,29 @@ impl KeySet {
         if keys.len() > MAX_KEYS {
             return Err(InvalidKeySet::TooLarge);
         }
-        let all: Vec<Key> = keys.iter().filter_map(Key::read).collect();
-        let is_clear = |key: &&Key| !all.iter().any(|other| key.is_confused_with(other));
-        let keys: Vec<Key> = all.iter().filter(is_clear).cloned().collect();
-        match keys.is_empty() {
-            true => Err(InvalidKeySet::NoKey),
-            false => Ok(Self(keys)),
+        let mut set = Self::default();
+        for mut key in keys.iter().filter_map(Key::read) {
+            for other in &mut set.0 {
+                if key.is_confused_with(other) {
+                    (key.is_confused, other.is_confused) = (true, true);
+                }
+            }
+            set.0.push(key);
+        }
+        match set.len() {
+            0 => Err(InvalidKeySet::NoKey),
+            _ => Ok(set),
         }
     }
 
-    /// How many keys there are; at least one.
+    /// How many keys there are.
     #[must_use]
-    #[expect(clippy::len_without_is_empty, reason = "it is never empty")]
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "a set that was read has one at least"
+    )]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.0.iter().filter(|key| !key.is_confused).count()
     }
 
     /// Whether one of the keys made the signature, with one of the algorithms of `accepted`.
@@ -184,6 +195,7 @@ impl Key {
             kind,
             algorithm,
             der,
+            is_confused: false,
         })
     }
 
@@ -200,7 +212,8 @@ impl Key {
 
     /// Whether the token may be signed by it. A token that names a key means that one.
     fn may_be(&self, jws: &Jws<'_>) -> bool {
-        self.kind.serves(jws.algorithm)
+        !self.is_confused
+            && self.kind.serves(jws.algorithm)
             && self
                 .algorithm
                 .is_none_or(|algorithm| algorithm == jws.algorithm)

@@ -14,7 +14,7 @@ mod probe;
 #[cfg(test)]
 mod signer;
 
-pub use claims::{Claims, Expected, RequiredClaim, unverified_issuers};
+pub use claims::{Claims, Expected, RequiredClaim, names_issuer, unverified_claims};
 pub use compact::Jws;
 pub use key_set::{InvalidKeySet, KeySet, Unverified};
 pub use probe::can_verify;

@@ -2,6 +2,7 @@
 
 mod condition;
 mod facts;
+mod git;
 mod index;
 mod name;
 mod pipeline;
@@ -13,6 +14,7 @@ pub use condition::{
     Asked, Condition, Denial, Needed, Origin, Part, Permission, Role, is_project_key,
 };
 pub use facts::Facts;
+pub use git::GitUse;
 pub use name::{Name, NameError};
 pub use pipeline::Pipeline;
 pub use rule::{Allow, Found, IdentityToken, Inject, Policy, Rule, Shadow, Tail, TokenForm};

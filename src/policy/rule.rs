@@ -2,7 +2,7 @@
 
 use crate::http::{RequestTarget, TargetError};
 use crate::policy::index::Index;
-use crate::policy::{Asked, Condition, PathTemplate};
+use crate::policy::{Asked, Condition, GitUse, PathTemplate};
 
 /// Who a rule lets through.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,9 @@ pub enum Inject {
     /// `Authorization` with the token of a bot, which is named by its place in the configuration, and
     /// the identity headers.
     Bot(usize, TokenForm),
+    /// `Authorization` with the token of whoever acts, or with that of this bot for those who have none
+    /// of Bitbucket's: pipelines, and callers with a token of another issuer. And the identity headers.
+    OwnOrBot(usize, TokenForm),
 }
 
 /// How a token is written into `Authorization`.
@@ -48,7 +51,7 @@ impl Inject {
     #[must_use]
     pub fn bot(self) -> Option<usize> {
         match self {
-            Self::Bot(place, _) => Some(place),
+            Self::Bot(place, _) | Self::OwnOrBot(place, _) => Some(place),
             Self::Bearer | Self::Git | Self::Identity | Self::None => None,
         }
     }
@@ -57,7 +60,7 @@ impl Inject {
     #[must_use]
     pub fn is_credential(self) -> bool {
         match self {
-            Self::Bearer | Self::Git | Self::Bot(..) => true,
+            Self::Bearer | Self::Git | Self::Bot(..) | Self::OwnOrBot(..) => true,
             Self::Identity | Self::None => false,
         }
     }
@@ -99,6 +102,8 @@ pub struct Rule {
     pub paths: Vec<PathTemplate>,
     /// The methods it matches, compared exactly (RFC 9110 section 9.1); `None` for all.
     pub methods: Option<Vec<String>>,
+    /// What of git it matches, and nothing else then; empty for a rule that is not about git.
+    pub git: Vec<GitUse>,
     /// What a tail may hold.
     pub tail: Tail,
     /// Other origins whose pages may send unsafe requests with the person's cookies.
@@ -148,6 +153,12 @@ impl Rule {
             None => true,
             Some(methods) => methods.iter().any(|listed| listed == method),
         }
+    }
+
+    /// With the query, where that says what git asks for.
+    fn matches_git(&self, method: &str, target: &RequestTarget) -> bool {
+        self.git.is_empty()
+            || GitUse::of(method, target).is_some_and(|asked| self.git.contains(&asked))
     }
 
     fn takes_raw_tail(&self, method: &str, path: &str) -> bool {
@@ -203,7 +214,9 @@ impl Policy {
         let Some(ambiguity) = target.ambiguity() else {
             let fits = |place: usize| {
                 let rule = self.rules.get(place);
-                rule.is_some_and(|rule| rule.matches_method(method))
+                rule.is_some_and(|rule| {
+                    rule.matches_method(method) && rule.matches_git(method, target)
+                })
             };
             let found = self.index.first(start, target.path(), &fits);
             let rule = found.and_then(|place| Some((place, self.rules.get(place)?)));
@@ -234,6 +247,7 @@ mod tests {
             name: None,
             paths: vec![PathTemplate::parse(path).unwrap()],
             methods: methods.map(|names| names.iter().map(|name| (*name).to_owned()).collect()),
+            git: Vec::new(),
             tail: Tail::Strict,
             origins: Vec::new(),
             allow: Allow::SignedIn,
@@ -288,6 +302,60 @@ mod tests {
             };
             assert_eq!(found, expected, "{method} {path}");
         }
+    }
+
+    #[test]
+    fn what_git_asks_for_is_matched_by_its_rule_alone() {
+        let git = |uses: &[GitUse]| {
+            let paths = uses.iter().flat_map(|one| one.paths("/{w}/{r}"));
+            Rule {
+                paths: paths
+                    .map(|path| PathTemplate::parse(&path).unwrap())
+                    .collect(),
+                git: uses.to_vec(),
+                ..rule("/", None)
+            }
+        };
+        let policy = Policy::new(vec![
+            git(&[GitUse::Write]),
+            git(&[GitUse::Read, GitUse::Lfs]),
+            rule("/**", None),
+        ]);
+        for (method, path, expected) in [
+            ("GET", "/a/b.git/info/refs?service=git-receive-pack", 0),
+            ("POST", "/a/b/git-receive-pack", 0),
+            ("GET", "/a/b/info/refs?service=git-upload-pack", 1),
+            ("POST", "/a/b.git/git-upload-pack", 1),
+            ("POST", "/a/b.git/info/lfs/objects/batch", 1),
+            ("POST", "/a/b.git/info/lfs/locks/7/unlock", 1),
+            ("GET", "/a/b.git/info/refs", 2),
+            (
+                "GET",
+                "/a/b.git/info/refs?service=git-upload-pack&service=git-receive-pack",
+                2,
+            ),
+            ("POST", "/a/b.git/x/git-upload-pack", 2),
+            ("POST", "/a/git-upload-pack", 2),
+        ] {
+            let Found::Rule(index, found) = policy.find(method, &target(path)) else {
+                panic!("{path}");
+            };
+            assert_eq!(index, expected, "{method} {path}");
+            if index < 2 {
+                let asked = found
+                    .asked(method, target(path).path())
+                    .map(|asked| asked.template.clone());
+                let name = asked.and_then(|template| {
+                    template
+                        .capture("r", target(path).path())
+                        .map(str::to_owned)
+                });
+                assert_eq!(name.as_deref(), Some("b"), "{path}");
+            }
+        }
+        // A path that can be read in two ways is none of them.
+        let found = policy.find("POST", &target("/a%2fb/git-upload-pack"));
+        assert!(matches!(found, Found::Ambiguous(_)));
     }
 
     #[test]

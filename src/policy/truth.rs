@@ -71,9 +71,14 @@ impl Truth {
         }
     }
 
-    /// One of them. Two different denials have no common name.
+    /// One of them. Two different denials have no common name, but that a condition is for another kind
+    /// of principal is no news beside what the one for theirs says.
     pub(super) fn or(self, other: Self) -> Self {
-        let both = |a: Denial, b: Denial| if a == b { a } else { Denial::NotAllowed };
+        let both = |a: Denial, b: Denial| match (a, b) {
+            (Denial::Principal, one) | (one, Denial::Principal) => one,
+            (a, b) if a == b => a,
+            (_, _) => Denial::NotAllowed,
+        };
         match (self, other) {
             (Self::Yes, _) | (_, Self::Yes) => Self::Yes,
             (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
@@ -210,5 +215,34 @@ mod tests {
         );
         let not = Condition::Not(Box::new(both));
         assert_eq!(evaluate(&not, Truth::Unknown), Truth::Unknown);
+    }
+
+    #[test]
+    fn a_denial_names_what_is_for_this_kind_of_principal() {
+        use Denial::{Group, NotAllowed, Permission, Pipeline, Principal};
+        for (a, b, expected) in [
+            (
+                Truth::Void(Principal),
+                Truth::No(Pipeline),
+                Truth::Void(Pipeline),
+            ),
+            (
+                Truth::No(Permission),
+                Truth::Void(Principal),
+                Truth::Void(Permission),
+            ),
+            (
+                Truth::No(Principal),
+                Truth::No(Principal),
+                Truth::No(Principal),
+            ),
+            (
+                Truth::No(Group),
+                Truth::No(Permission),
+                Truth::No(NotAllowed),
+            ),
+        ] {
+            assert_eq!(a.or(b), expected);
+        }
     }
 }

@@ -6,10 +6,11 @@ use crate::bitbucket::{
     Credential, Endpoint, InvalidAnswer, directory_call, groups_call, membership_call, next_call,
     persons_repositories_call, projects_call, read_directory, read_groups, read_membership,
     read_owner, read_projects, read_repositories, read_repository, read_visible, read_workspace,
-    read_workspaces, repositories_call, repository_call, user_call, visible_call, workspace_call,
-    workspaces_call,
+    read_workspaces, repositories_call, repository_call, user_call, visible_call, visible_path,
+    workspace_call, workspaces_call,
 };
 use crate::http::{Call, Reply};
+use crate::policy::Permission;
 use crate::rights::{Answer, Question, Refused, Row};
 use crate::time::Seconds;
 
@@ -62,10 +63,20 @@ impl Failure {
         }
     }
 
-    /// Whether Bitbucket answered, and would answer other questions: that a bot may not see a workspace
-    /// which somebody made up is no outage.
+    /// Whether Bitbucket answered, and would answer other questions. It may not like the looks of a
+    /// credential, and whoever brings a few such must not stop the questions about others.
     #[must_use]
-    pub fn is_about_this(&self) -> bool {
+    pub fn is_answer(&self) -> bool {
+        let is_odd = matches!(
+            self,
+            Self::Unavailable(InvalidAnswer::Unavailable(400..=499))
+        );
+        is_odd || self.is_about_this()
+    }
+
+    /// Whether the answer is likely to stay: that a bot may not see a workspace which somebody made up
+    /// is no outage.
+    fn is_about_this(&self) -> bool {
         match self {
             Self::Unavailable(InvalidAnswer::Denied(status)) => *status == 403,
             Self::Unavailable(InvalidAnswer::NotFound) => true,
@@ -181,7 +192,10 @@ impl Collected {
     ) -> Result<Option<Call>, Failure> {
         let next = match self.read(reply, api) {
             Ok(next) => next,
-            Err(InvalidAnswer::Denied(_) | InvalidAnswer::NotFound) if self.asks_whose() => None,
+            Err(InvalidAnswer::Denied(_) | InvalidAnswer::NotFound) if self.asks_whose() => {
+                self.rows.clear();
+                None
+            }
             // Who has no role in a workspace, or sees none of it, gets 403 or 404.
             Err(InvalidAnswer::Denied(403) | InvalidAnswer::NotFound) if self.may_have_none() => {
                 None
@@ -256,10 +270,19 @@ impl Collected {
                 self.rows.push(Row::new(&row.slug, row.uuid));
                 Ok(None)
             }
-            Question::Reach(_) => {
-                let workspace = read_workspace(reply)?;
-                self.rows.push(Row::new(&workspace.slug, workspace.uuid));
+            // Everybody sees a workspace that is public, but nobody else is a member of what is in it.
+            Question::Reach(_) if self.pages > 0 => {
+                if read_visible(reply, api)?.rows.is_empty() {
+                    self.rows.clear();
+                }
                 Ok(None)
+            }
+            Question::Reach(_) => {
+                let (workspace, is_private) = read_workspace(reply)?;
+                let visible = || visible_path(&workspace.uuid, Permission::Read);
+                let next = (!is_private).then(visible);
+                self.rows.push(Row::new(&workspace.slug, workspace.uuid));
+                Ok(next)
             }
             Question::Visible(_, permission) => {
                 let page = read_visible(reply, api)?;

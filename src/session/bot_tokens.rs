@@ -26,6 +26,9 @@ const ATTEMPTS: u32 = 8;
 /// after it was fetched: a bot that was taken its rights is no reason to ask without end.
 const LEAST_AGE: Seconds = Seconds(60);
 
+/// A token that was fetched so much later than now was fetched while the clock was wrong.
+const WRONG_CLOCK: Seconds = Seconds::from_hours(24);
+
 /// No lease and no pause is longer.
 const LONGEST_WAIT: Seconds = Seconds(600);
 
@@ -149,7 +152,7 @@ impl SeenBot {
             retry_at,
             ..
         } = self.record;
-        // A clock can be set back: nobody waits for what lies further ahead than it was ever put.
+        // A clock can be set back: nobody waits for what lies further ahead than anything is put.
         let soon = now.plus(LONGEST_WAIT).0;
         let is_ahead = |moment: u64| now.0 < moment && moment <= soon;
         // A box can be sealed with a key that this configuration does not have.
@@ -158,7 +161,7 @@ impl SeenBot {
             true => fetched_at.saturating_add(LEAST_AGE.0),
             false => renew_at,
         };
-        let is_due = now.0 >= due_at || now.0 < fetched_at;
+        let is_due = now.0 >= due_at || UnixTime(fetched_at).since(now) > WRONG_CLOCK;
         if is_ahead(lease_until) {
             BotDue::Leased
         } else if !is_due || is_ahead(retry_at) {
@@ -591,6 +594,7 @@ mod tests {
         let mut site = Site::new();
         site.publish("tomorrow's", 90_000);
         assert_eq!(site.due(90_001), BotDue::NotNow);
+        assert_eq!(site.due(3_600), BotDue::NotNow);
         let lease = site.lease(1_000);
         site.fail(&lease, BotFailure::Refused, 1_000);
         assert_eq!(site.due(1_010), BotDue::NotNow);

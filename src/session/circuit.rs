@@ -65,6 +65,19 @@ impl Circuit {
         shared.write(&self.key, &probing.write(), Some(version))
     }
 
+    /// Somebody was allowed to call, and did not: the next one may.
+    pub fn uncalled(&self, shared: &mut dyn SharedData) {
+        let found = shared.read(&self.key);
+        let record = found.and_then(|(bytes, _)| Record::read(&bytes));
+        if let Some(record) = record.filter(|record| record.failures >= FAILURES) {
+            let record = Record {
+                open_until: 0,
+                ..record
+            };
+            self.write(&record, shared);
+        }
+    }
+
     /// A call was answered, whatever the answer.
     pub fn succeeded(&self, shared: &mut dyn SharedData) {
         if let Some((bytes, _)) = shared.read(&self.key) {

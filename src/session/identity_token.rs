@@ -192,8 +192,9 @@ fn sign(
         ("kid", keys.kid.as_str().into()),
         ("typ", TYPE.into()),
     ]);
-    let [header, claims] =
-        [header, claims.into()].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
+    // A value has no key that is no string, so it always has a text.
+    let text = |part| serde_json::to_string(&part).unwrap_or_default();
+    let [header, claims] = [header, claims.into()].map(|part| URL_SAFE_NO_PAD.encode(text(part)));
     let input = format!("{header}.{claims}");
     // Never none: the seed is derived.
     let pair = keys.signing.pair().ok_or(NoRandomness)?;

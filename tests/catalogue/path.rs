@@ -404,6 +404,7 @@ fn a_closing_rule_opens_nothing(_: &mut World) {
             name: None,
             paths: vec![PathTemplate::parse(templates[draw(templates.len())]).unwrap()],
             methods: None,
+            git: Vec::new(),
             tail: tails[draw(2)],
             origins: Vec::new(),
             allow: allow.unwrap_or_else(|| allows[draw(3)].clone()),

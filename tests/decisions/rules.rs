@@ -173,7 +173,7 @@ impl<'s> Rules<'s> {
                 json!({"scope": scope})
             }
             9..11 => json!({"group": self.draw.one(&GROUPS)}),
-            11 => json!({"principal": self.draw.one(&["person", "person", "pipeline", "bot"])}),
+            11 => json!({"principal": self.draw.one(&["person", "person", "bot", "bot"])}),
             12..16 => {
                 let mut condition = json!({"workspace": self.workspace(names)});
                 if self.draw.is_one_of_100(50) {

@@ -328,9 +328,10 @@ class Evaluation:
         found = [self.holds(part) for part in parts]
         if any(truth == YES for truth, _ in found):
             return YES, set()
-        # One common reason, if there is one.
-        common = set.intersection(*(codes for _, codes in found))
-        reasons = found[0][1] if len(found) == 1 else common | {"not_allowed"}
+        # One common reason, if there is one, of the conditions for this kind of principal.
+        reasons = [codes for _, codes in found if codes != {"wrong_principal"}] or [{"wrong_principal"}]
+        common = set.intersection(*reasons)
+        reasons = reasons[0] if len(reasons) == 1 else common | {"not_allowed"}
         return (VOID if any(truth == VOID for truth, _ in found) else NO), reasons
 
     def of_not(self, part, _):

@@ -480,7 +480,7 @@ story!(
             ("ada", "/person", "GET", ok()),
             ("ada", "/bot", "GET", refused(403, "wrong_principal")),
             ("grace", "/either", "GET", ok()),
-            ("linus", "/either", "GET", refused(403, "not_allowed")),
+            ("linus", "/either", "GET", refused(403, "not_a_member")),
         ] {
             let mut browser = signed_in(world, name);
             let request = http::Request::builder().method(method).uri(path);

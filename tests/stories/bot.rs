@@ -4,6 +4,7 @@ use bitgate_simulator::bitbucket::{Fault, FaultResponse, Role};
 use serde_json::{Value, json};
 
 use crate::support::browser::{Browser, body, header};
+use crate::support::control::control;
 use crate::support::setup::Setup;
 use crate::support::world::{Kind, World};
 
@@ -141,6 +142,11 @@ story!(
         assert!(own.starts_with("Bearer ") && !own.contains(&token));
         assert_eq!(fetched(browser.world), 1);
         assert_eq!(browser.world.edge.gauge(FAILURES), 0);
+        if let Some(envoy) = browser.world.edge.envoy() {
+            let wanted = "bitgate_bot_failures{bitgate_bot=\"deployer\"} 0";
+            let metrics = envoy.prometheus();
+            assert!(metrics.contains(wanted), "{metrics}");
+        }
         let log = browser.world.edge.log().join("\n");
         assert!(log.contains(r#""event":"bot_fetched","bot":"deployer""#));
         assert!(!log.contains(&token) && !log.contains("demo-bot-secret"));
@@ -433,5 +439,92 @@ story!(
             assert!(bots_token(browser.world) != token, "the old token");
         }
         assert_eq!(fetched(browser.world), 2);
+    }
+);
+
+story!(
+    who_has_a_token_acts_with_it_and_the_bot_for_all_others,
+    Setup {
+        config: |config| {
+            self::config(config);
+            config["bots"]["deployer"]["client_credentials"]["client_secret"] =
+                json!({"inline": "canary-wrong-secret"});
+            config["bots"]["reader"] =
+                json!({"access_token": {"inline": "ATCT-canary-of-a-bot-0001"}});
+            let acme = "{77aa0000-1111-4222-8333-444455556666}";
+            config["issuers"] = json!([
+                {"bitbucket_pipelines": {"workspace": "acme", "workspace_uuid": acme}},
+            ]);
+            config["callers"] = json!({"bitbucket": {"accept": ["api_tokens"]}});
+            let rule = |path: &str, bot: &str, form: &str| {
+                json!({
+                    "match": {"path": path},
+                    "allow": {"any_of": ["signed_in", {"pipeline": {"workspace": "acme"}}]},
+                    "inject": {"bot": bot, "as": form, "own_first": true},
+                })
+            };
+            config["rules"] = json!([
+                rule("/git", "reader", "git"),
+                rule("/bearer", "reader", "bearer"),
+                // A bot without a token: who needs none does not wait for it.
+                rule("/down", "deployer", "git"),
+                {"match": {"path": "/healthz"}, "allow": "public"},
+                {"match": {"path": "/**"}, "allow": "signed_in"},
+            ]);
+        },
+        ..setup()
+    },
+    |world| {
+        use base64::{Engine, engine::general_purpose::STANDARD};
+        let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
+        let person = world.person("ada");
+        let mut browser = signed_in(world, "ada");
+        for path in ["/git", "/bearer", "/down"] {
+            assert_eq!(browser.fetch(path).status(), 200);
+            let tokens = browser.world.bitbucket().access_tokens_of(&person);
+            let expected = match path {
+                "/bearer" => format!("Bearer {}", tokens[0]),
+                _ => basic(&format!("x-token-auth:{}", tokens[0])),
+            };
+            assert_eq!(passed_on(browser.world), expected, "{path}");
+        }
+
+        let ask = |world: &mut World, path: &str, authorization: &str| {
+            let request = http::Request::get(path)
+                .header("host", "localhost:10000")
+                .header("authorization", authorization);
+            let answer = world.send(request.body(Vec::new()).unwrap());
+            (
+                answer.status().as_u16(),
+                header(&answer, "x-bitgate-reason").to_owned(),
+            )
+        };
+        let ok = (200, String::new());
+        let token = "ATATT3xFfGF0-demo-api-token";
+        let alone = basic(&format!("ada@example.com:{token}"));
+        let for_git = basic(&format!("x-bitbucket-api-token-auth:{token}"));
+        for (path, expected) in [("/git", &for_git), ("/bearer", &alone), ("/down", &for_git)] {
+            assert_eq!(ask(world, path, &alone), ok);
+            assert_eq!(passed_on(world), *expected, "{path}");
+        }
+
+        let ran = json!({"workspace": "acme", "ran": true});
+        control(world, "pipelines", &ran);
+        let step = json!({"workspace": "acme", "repository": "widgets", "branch": "main"});
+        let step = control(world, "pipelines/tokens", &step)["token"].clone();
+        let step = format!("Bearer {}", step.as_str().unwrap());
+        let bots = "ATCT-canary-of-a-bot-0001";
+        world.advance(6);
+        for (path, expected) in [
+            ("/git", basic(&format!("x-token-auth:{bots}"))),
+            ("/bearer", format!("Bearer {bots}")),
+        ] {
+            eventually(world, "keys", |world| ask(world, path, &step) == ok);
+            assert_eq!(passed_on(world), expected, "{path}");
+        }
+        assert_eq!(
+            ask(world, "/down", &step),
+            (503, "bot_unavailable".to_owned())
+        );
     }
 );

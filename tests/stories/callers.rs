@@ -264,6 +264,8 @@ story!(a_bad_credential_falls_back_to_nothing, setup(), |world| {
         "Bearer",
         "Bearer ",
         "bearer  ",
+        "Bearer\tATCTT3xFfGN0nobodys-at-all",
+        "Bearer ATCTT3xFfGN0nobodys-\u{e9}t-all",
         "Bearer two words",
         "Bearer ATCTT3xFfGN0nobodys-at-all",
         "Basic eC10b2tlbi1hdXRoOg==",
@@ -465,5 +467,127 @@ story!(
         assert_eq!(verdict(world, "/bot", &token), "no_session");
         assert_eq!(verdict(world, "/healthz", &token), "ok");
         assert_eq!(received(world, "authorization"), [token]);
+    }
+);
+
+/// The workspace as everybody gets to see it, whose token they ever have.
+fn make_public(world: &World) {
+    let workspace = json!({
+        "slug": "acme",
+        "uuid": "{77aa0000-1111-4222-8333-444455556666}",
+        "is_private": false,
+    });
+    world.bitbucket().fail_next(Fault {
+        path: "/2.0/workspaces/acme".to_owned(),
+        times: 1_000,
+        response: FaultResponse::Raw {
+            status: 200,
+            headers: vec![("content-type", "application/json".to_owned())],
+            body: workspace.to_string().into_bytes(),
+        },
+    });
+}
+
+story!(to_see_a_public_workspace_proves_nothing, setup(), |world| {
+    make_public(world);
+    let own = access_token(world, &json!({}));
+    let others = access_token(world, &json!({"workspace": "beta-labs"}));
+    for (token, expected) in [
+        (own.as_str(), "ok"),
+        (&others, "credential_refused"),
+        ("ATCTT3xFfGN0nobodys-at-all", "credential_refused"),
+    ] {
+        assert_eq!(verdict(world, "/bot", &bearer(token)), expected);
+    }
+    assert_eq!(verdict(world, "/read/widgets", &bearer(&own)), "ok");
+});
+
+story!(
+    odd_tokens_stop_no_questions_about_others,
+    setup(),
+    |world| {
+        world.bitbucket().fail_next(Fault {
+            path: "/2.0/workspaces/acme".to_owned(),
+            times: 8,
+            response: FaultResponse::Status(400),
+        });
+        for number in 0..8 {
+            let odd = bearer(&format!("ATCTT3xFfGN0-odd-{number:05}"));
+            let reason = verdict(world, "/bot", &odd);
+            assert_eq!(reason, "rights_unavailable", "{number}");
+        }
+        let grace = basic(ADDRESS, &api_token(world, "grace"));
+        assert_eq!(verdict(world, "/member", &grace), "ok");
+    }
+);
+
+story!(stale_tokens_leave_calls_to_new_ones, setup(), |world| {
+    let stale = ["a", "b", "c"].map(|it| bearer(&format!("ATCTT3xFfGN0-stale-{it}-stale")));
+    for _ in 0..30 {
+        for token in &stale {
+            assert_eq!(verdict(world, "/bot", token), "credential_refused");
+        }
+        world.advance(65);
+    }
+    let new = bearer(&access_token(world, &json!({})));
+    assert_eq!(verdict(world, "/bot", &new), "ok");
+});
+
+story!(who_may_not_ask_keeps_nobody_from_it, setup(), |world| {
+    let grace = basic(ADDRESS, &api_token(world, "grace"));
+    assert_eq!(verdict(world, "/signed-in", &grace), "ok");
+    let made_up = |number: usize| bearer(&format!("ATCTT3xFfGN0-made-up-{number:05}"));
+    for number in 0..20 {
+        ask(world, "/bot", &made_up(number));
+    }
+    for path in [
+        "/2.0/user/workspaces",
+        "/2.0/user/workspaces/{workspace}/permission",
+    ] {
+        world.bitbucket().fail_next(Fault {
+            path: path.to_owned(),
+            times: 1_000,
+            response: FaultResponse::Status(503),
+        });
+    }
+    for _ in 0..5 {
+        assert_eq!(verdict(world, "/member", &grace), "rights_unavailable");
+        world.advance(6);
+    }
+    world.bitbucket().forgive();
+    world.advance(31);
+    // The first after the pause finds out whether Bitbucket is there again, if it may ask at all.
+    assert_eq!(verdict(world, "/bot", &made_up(20)), "api_budget_exhausted");
+    assert_eq!(verdict(world, "/member", &grace), "ok");
+});
+
+story!(
+    a_rule_on_trial_says_what_it_would_do_with_credentials,
+    Setup {
+        config: |all| {
+            config(all);
+            let mut rules = all["rules"].as_array().unwrap().clone();
+            let trial = |path: &str, inject: &str| json!({"match": {"path": path}, "allow": {"principal": "person"}, "inject": inject, "shadow": true});
+            rules.insert(0, trial("/person", "bearer"));
+            all["rules"] = json!(rules);
+        },
+        ..Setup::with_clock()
+    },
+    |world| {
+        let grace = basic(ADDRESS, &api_token(world, "grace"));
+        let request = http::Request::post("/person")
+            .header("host", "localhost:10000")
+            .header("origin", "https://evil.example")
+            .header("authorization", grace);
+        let answer = world.send(request.body(Vec::new()).unwrap());
+        assert_eq!(answer.status(), 403);
+        let log = world.edge.log().join("\n");
+        let trial = log.lines().find(|line| line.contains("shadowed")).unwrap();
+        assert!(trial.contains("cross_site"), "{trial}");
+        // Envoy writes its own words before it.
+        let trial = &trial[trial.find('{').unwrap()..];
+        let trial: Value = serde_json::from_str(trial).unwrap();
+        assert_eq!(trial["account_id"], world.person("grace").as_str());
+        assert!(trial["caller"].as_str().unwrap().starts_with("person "));
     }
 );

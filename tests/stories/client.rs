@@ -173,6 +173,7 @@ const PACKAGES: Setup = Setup {
     config: |_| {},
     envoy: |_| {},
     bitbucket: |_| {},
+    has_pipelines: true,
     clock: false,
     is_bitbucket_down: false,
     workers: 1,

@@ -32,3 +32,4 @@ mod request;
 mod revocation;
 mod session;
 mod slugs;
+mod stale;

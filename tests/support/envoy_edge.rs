@@ -156,7 +156,8 @@ impl Edge for Arc<EnvoyEdge> {
     fn log(&mut self) -> Vec<String> {
         let text = self.envoy.log_text();
         text.lines()
-            .filter(|line| line.contains("wasm log"))
+            // As a site sees it, at the level info.
+            .filter(|line| line.contains("wasm log") && !line.contains("[debug]"))
             .map(str::to_owned)
             .collect()
     }

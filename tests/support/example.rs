@@ -69,6 +69,14 @@ impl Example {
         });
     }
 
+    /// Lets the module call and be called by these names only.
+    pub fn restrict(&mut self, names: impl IntoIterator<Item = String>) {
+        let allowed: serde_json::Map<_, _> =
+            names.into_iter().map(|name| (name, json!({}))).collect();
+        self.wasm_filter()["vm_config"]["capability_restriction_config"] =
+            json!({"allowed_capabilities": allowed});
+    }
+
     pub fn set_module(&mut self, path: &std::path::Path) {
         self.wasm_filter()["vm_config"]["code"]["local"]["filename"] = json!(path);
     }

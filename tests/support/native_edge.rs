@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use bitgate::config::Config;
-use bitgate::gate::{Forward, Gate, Job, Progress, ResponsePlan, Step};
+use bitgate::gate::{Event, Forward, Gate, Job, Level, Progress, ResponsePlan, Step};
 use bitgate::host::{Host, NativeSignatures, NoRandomness, Random, SharedData, Version};
 use bitgate::http::{Call, Reply, SetCookie};
 use bitgate::time::{Seconds, UnixTime};
@@ -152,6 +152,13 @@ impl NativeEdge {
         }
     }
 
+    /// Envoy's log of the filter begins at its level info.
+    fn note(&mut self, event: &Event) {
+        if event.level() != Level::Debug {
+            self.log.push(event.to_string());
+        }
+    }
+
     fn finish(&mut self, mut job: Job) {
         loop {
             let reply = self.call(job.call());
@@ -293,6 +300,13 @@ impl Edge for NativeEdge {
                     let renewal = forward.renewal.take().map(Job::Renewal);
                     let ahead = forward.ahead.take();
                     let mut response = self.forward(request, &forward);
+                    if let Some(place) = forward.response.bot
+                        && response.status() == 401
+                    {
+                        let gate = Rc::clone(&self.gate);
+                        let event = gate.bot_refused(place, &mut self.host());
+                        event.iter().for_each(|event| self.note(event));
+                    }
                     for job in renewal.into_iter().chain(ahead) {
                         self.finish(job);
                     }
@@ -305,7 +319,7 @@ impl Edge for NativeEdge {
                     return response;
                 }
                 Step::Noted(events, next) => {
-                    self.log.extend(events.iter().map(ToString::to_string));
+                    events.iter().for_each(|event| self.note(event));
                     step = *next;
                 }
                 Step::Wait(job, waiting) => {
@@ -318,7 +332,7 @@ impl Edge for NativeEdge {
                     step = waiting.resume(&mut self.host());
                 }
                 Step::Respond(response, event) => {
-                    self.log.push(event.to_string());
+                    self.note(&event);
                     let mut built = http::Response::builder().status(response.status);
                     for (name, value) in &response.headers {
                         built = built.header(*name, value.as_str());

@@ -15,6 +15,8 @@ pub struct Setup {
     pub envoy: fn(&mut Example),
     /// Changes Bitbucket.
     pub bitbucket: fn(&mut Settings),
+    /// Whether pipelines with OIDC have run in the workspace acme, so that its keys are there.
+    pub has_pipelines: bool,
     /// Whether time can be moved: in Envoy that needs the module for tests.
     pub clock: bool,
     /// Whether nothing listens where Bitbucket should be.
@@ -32,6 +34,7 @@ impl Default for Setup {
             config: |_| {},
             envoy: |_| {},
             bitbucket: |_| {},
+            has_pipelines: true,
             clock: false,
             is_bitbucket_down: false,
             workers: 1,

@@ -4,9 +4,12 @@
 //! set of methods and a set of templates; what it stands behind may be several rules. A template is
 //! covered by several others only where they divide what a `/**` stands for: `/a/**` is `/a`, `/a/`
 //! and `/a/{x}/**`. Elsewhere one of them must cover it alone, since any finite number of literals
-//! leaves a `{capture}` something to match.
+//! leaves a `{capture}` something to match. A rule about git matches one way to ask for its paths, so it
+//! covers another such rule and nothing else.
 
 use std::collections::BTreeSet;
+
+use bitgate::policy::GitUse;
 
 use crate::finding::{Code, Findings};
 use crate::node::Node;
@@ -55,10 +58,13 @@ pub(crate) fn look(plugin: &Plugin, findings: &mut Findings) {
 #[derive(Clone, Debug)]
 struct Shape {
     index: usize,
-    templates: Vec<Template>,
+    templates: Vec<(Option<Ask>, Template)>,
     /// `None` for all.
     methods: Option<Vec<String>>,
 }
+
+/// How a rule about git is asked, with the method of that.
+type Ask = (GitUse, &'static str);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Template {
@@ -88,9 +94,30 @@ impl Shape {
         };
         let paths = [texts("path"), texts("paths")].concat();
         let methods = texts("methods");
+        let words = texts("git");
+        let uses = GitUse::WORDS.iter();
+        let uses = uses.filter(|(word, _)| words.iter().any(|written| written == word));
+        let of_git = |path: &String| -> Vec<_> {
+            let asks = uses.clone().flat_map(|(_, one)| {
+                let paths: Vec<_> = one.paths(path).collect();
+                paths.into_iter().flat_map(move |path| {
+                    let template = Template::read(&path);
+                    let methods = methods_of_git(&path).iter();
+                    methods.map(move |method| (Some((*one, *method)), template.clone()))
+                })
+            });
+            asks.collect()
+        };
+        let templates = match words.is_empty() {
+            true => paths
+                .iter()
+                .map(|path| (None, Template::read(path)))
+                .collect(),
+            false => paths.iter().flat_map(of_git).collect(),
+        };
         Self {
             index,
-            templates: paths.iter().map(|path| Template::read(path)).collect(),
+            templates,
             methods: (!methods.is_empty()).then_some(methods),
         }
     }
@@ -104,12 +131,19 @@ impl Shape {
             Some(methods) => methods.iter().map(|method| Some(method.as_str())).collect(),
         };
         for method in methods {
-            let candidates: Vec<_> = earlier
-                .iter()
-                .filter(|rule| rule.matches_method(method))
-                .flat_map(|rule| rule.templates.iter().map(|template| (rule.index, template)))
-                .collect();
-            for template in &self.templates {
+            for (ask, template) in &self.templates {
+                let method = ask.map_or(method, |(_, method)| Some(method));
+                let candidates: Vec<_> = earlier
+                    .iter()
+                    .filter(|rule| rule.matches_method(method))
+                    .flat_map(|rule| {
+                        rule.templates
+                            .iter()
+                            .map(|(own, other)| (rule.index, own, other))
+                    })
+                    .filter(|(_, own, _)| own.is_none() || own == &ask)
+                    .map(|(index, _, other)| (index, other))
+                    .collect();
                 indexes.extend(template.covered_by(&candidates)?);
             }
         }
@@ -122,6 +156,15 @@ impl Shape {
             (Some(_), None) => false,
             (Some(methods), Some(method)) => methods.iter().any(|listed| listed == method),
         }
+    }
+}
+
+/// How git asks for one of its paths.
+fn methods_of_git(path: &str) -> &'static [&'static str] {
+    match path.rsplit('/').next() {
+        Some("refs") => &["GET"],
+        Some("locks") => &["GET", "POST"],
+        Some(_) | None => &["POST"],
     }
 }
 
@@ -422,6 +465,45 @@ mod tests {
                     prop_assert!(is_covered(index.parse().unwrap()), "{} in {}", problem, text);
                 },
             }
+        }
+    }
+
+    #[test]
+    fn what_git_asks_for_is_covered_by_the_same_or_by_any_request() {
+        let rules = |earlier: &str, last: &str| {
+            covered(&format!(r#"[{{"match": {earlier}}}, {{"match": {last}}}]"#)).is_some()
+        };
+        let read = r#"{"path": "/a/{r}.git", "git": "read"}"#;
+        for (earlier, last, expected) in [
+            (read, read, true),
+            (
+                r#"{"path": "/{w}/{r}", "git": ["read", "write"]}"#,
+                read,
+                true,
+            ),
+            (r#"{"path": "/a/{r}", "git": "write"}"#, read, false),
+            (r#"{"path": "/a/b", "git": "read"}"#, read, false),
+            (r#"{"path": "/a/**"}"#, read, true),
+            (
+                r#"{"path": "/a/**", "methods": ["GET", "POST"]}"#,
+                read,
+                true,
+            ),
+            (r#"{"path": "/a/**", "methods": ["POST"]}"#, read, false),
+            // Another query, another method: no request of git.
+            (read, r#"{"path": "/a/b.git/info/refs"}"#, false),
+            (
+                read,
+                r#"{"path": "/a/b.git/git-upload-pack", "methods": ["POST"]}"#,
+                false,
+            ),
+            (
+                r#"{"path": "/a/b", "git": ["lfs", "read", "write"]}"#,
+                r#"{"path": "/a/b.git/**"}"#,
+                false,
+            ),
+        ] {
+            assert_eq!(rules(earlier, last), expected, "{last} behind {earlier}");
         }
     }
 

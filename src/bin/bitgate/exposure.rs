@@ -73,9 +73,13 @@ impl Row {
             Some(name) => format!("rules[{index}] {name}"),
             None => format!("rules[{index}]"),
         };
-        let methods = match &rule.methods {
-            None => "any".to_owned(),
-            Some(methods) => methods.join(","),
+        let methods = match (&rule.methods, rule.git.as_slice()) {
+            (None, []) => "any".to_owned(),
+            (Some(methods), _) => methods.join(","),
+            (None, uses) => {
+                let words: Vec<_> = uses.iter().map(|one| one.as_str()).collect();
+                format!("git {}", words.join(","))
+            }
         };
         let allow = written.get("allow").map(|allow| flow(allow.json));
         let receives = match rule.shadow {
@@ -104,6 +108,12 @@ pub(crate) fn receives(config: &Config, written: &Json, rule: &Rule) -> String {
         Inject::Identity => Some(String::new()),
         Inject::Bearer => Some(token(config, written, rule)),
         Inject::Bot(place, form) => Some(token_of_bot(config, place, form)),
+        Inject::OwnOrBot(place, form) => Some(format!(
+            "{}{}, or {}",
+            token(config, written, rule),
+            as_git_sends_it(form),
+            token_of_bot(config, place, form)
+        )),
         Inject::Git => Some(format!("{} as git sends it", token(config, written, rule))),
     };
     let signed = rule.identity_token.as_ref().map(|signed| {
@@ -154,12 +164,16 @@ fn token_of_bot(config: &Config, place: usize, form: TokenForm) -> String {
             ..
         } => format!(" ({})", one_line(&scopes.to_string())),
     };
-    let form = match form {
-        TokenForm::Bearer => "",
-        TokenForm::Git => " as git sends it",
-    };
+    let form = as_git_sends_it(form);
     let host = &config.bitbucket.api.authority;
     format!("the token of the bot {} for {host}{scopes}{form}", bot.name)
+}
+
+fn as_git_sends_it(form: TokenForm) -> &'static str {
+    match form {
+        TokenForm::Bearer => "",
+        TokenForm::Git => " as git sends it",
+    }
 }
 
 /// A value on one line, as YAML's flow style writes it.

@@ -60,6 +60,11 @@ impl ClusterUse {
     pub(crate) fn has_single_use_calls(&self) -> bool {
         self.path == "bitbucket.web"
     }
+
+    /// Whether keys come from there, and no secret goes there.
+    pub(crate) fn has_keys(&self) -> bool {
+        self.path.starts_with("issuers")
+    }
 }
 
 impl Configuration {

@@ -18,7 +18,10 @@ pub(super) fn look(cluster: &Node<'_>, used: &ClusterUse, place: &Place, finding
             Some(_) => "another kind of socket",
             None => "none",
         };
-        let why = format!("codes, tokens and the client secret go to https://{host}");
+        let why = match used.has_keys() {
+            true => format!("keys that let callers in come from https://{host}"),
+            false => format!("codes, tokens and the client secret go to https://{host}"),
+        };
         findings.add(Code::TlsMissing, place, &path, ["TLS", found, &why]);
     }
     for context in &contexts {
@@ -27,7 +30,10 @@ pub(super) fn look(cluster: &Node<'_>, used: &ClusterUse, place: &Place, finding
             context.path_of("common_tls_context")
         );
         if let Some((expected, found)) = weakness(cluster, context, host) {
-            let why = "else whoever stands between can answer, and gets the client secret";
+            let why = match used.has_keys() {
+                true => "else whoever stands between can answer with keys of their own",
+                false => "else whoever stands between can answer, and gets the client secret",
+            };
             findings.add(Code::TlsUnverified, place, &path, [&expected, found, why]);
         }
     }

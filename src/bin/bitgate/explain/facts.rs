@@ -78,6 +78,11 @@ impl<'a> Described<'a> {
         self.person.principal == Principal::Person && self.person.issuer.is_none()
     }
 
+    /// Whether they have a token that Bitbucket takes.
+    pub(super) fn has_token(&self) -> bool {
+        self.can_be_asked_about()
+    }
+
     /// Whether Bitbucket can say what they may: not about who has a token that it does not take.
     fn can_be_asked_about(&self) -> bool {
         self.person.pipeline.is_none() && self.person.issuer.is_none()

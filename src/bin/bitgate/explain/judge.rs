@@ -9,7 +9,7 @@ use bitgate::host::{Host, NativeSignatures};
 use bitgate::http::{Request, RequestTarget, Unreadable};
 use bitgate::identity::Principal;
 use bitgate::json::Json;
-use bitgate::policy::{Allow, Found, Rule, Shadow, Truth};
+use bitgate::policy::{Allow, Found, Inject, Rule, Shadow, Truth};
 
 use crate::explain::address::Address;
 use crate::explain::alone::{Memory, System, now};
@@ -211,6 +211,15 @@ impl<'a> Judge<'a> {
                 // A raw tail that no template takes as it stands.
                 None => Some(Reason::NotAllowed),
             },
+        };
+        let is_in_vain = |described: &Described<'_>| {
+            matches!(rule.inject, Inject::Bearer | Inject::Git) && !described.has_token()
+        };
+        let refusal = match (refusal, &rule.allow, &described) {
+            (None, Allow::SignedIn | Allow::When(_), Some(described)) if is_in_vain(described) => {
+                Some(Reason::NoToken)
+            }
+            (refusal, _, _) => refusal,
         };
         let (name, shadow) = (rule.name.clone(), rule.shadow);
         Met {
