@@ -196,8 +196,8 @@ impl Reader<'_> {
         let valid =
             (1..=64).contains(&text.len()) && text.bytes().all(|b| matches!(b, b' '..=b'~'));
         if !valid {
-            self.wrong(
-                &node.path,
+            self.wrong_at(
+                node,
                 "expected 1 to 64 visible ASCII characters",
                 &quoted(text),
             );
@@ -224,7 +224,7 @@ impl Reader<'_> {
                 templates.map(|templates| templates.concat())
             }
             (Some(_), Some(_)) => {
-                self.wrong(&section.path, "expected path or paths", "both");
+                self.wrong_at(&section, "expected path or paths", "both");
                 None
             }
             (None, None) => {
@@ -262,7 +262,7 @@ impl Reader<'_> {
         }
         let items = match node.json.as_array() {
             Some(_) => self.list(node)?,
-            None => vec![node.clone()],
+            None => vec![*node],
         };
         let uses: Vec<_> = items
             .iter()
@@ -280,13 +280,13 @@ impl Reader<'_> {
         let text = self.string(node)?;
         if template.is_open_ended() || text.ends_with('/') {
             let expected = "expected the path of a repository, such as \"/acme/{repo}\"";
-            self.wrong(&node.path, expected, &quoted(text));
+            self.wrong_at(node, expected, &quoted(text));
             return None;
         }
         let paths = uses.iter().flat_map(|one| one.paths(text));
         let templates: Result<_, _> = paths.map(|path| PathTemplate::parse(&path)).collect();
         templates
-            .map_err(|error| self.wrong(&node.path, &error.to_string(), &quoted(text)))
+            .map_err(|error| self.wrong_at(node, &error.to_string(), &quoted(text)))
             .ok()
     }
 
@@ -295,13 +295,13 @@ impl Reader<'_> {
         let template = match PathTemplate::parse(text) {
             Ok(template) => template,
             Err(error) => {
-                self.wrong(&node.path, &error.to_string(), &quoted(text));
+                self.wrong_at(node, &error.to_string(), &quoted(text));
                 return None;
             }
         };
         if text.split('/').nth(1) == Some("_bitgate") {
-            self.wrong(
-                &node.path,
+            self.wrong_at(
+                node,
                 "expected a path outside of /_bitgate/, which is ours",
                 &quoted(text),
             );
@@ -317,13 +317,9 @@ impl Reader<'_> {
             let is_known = (1..=32).contains(&name.len()) && name.bytes().all(is_method);
             if !is_known {
                 let expected = "expected a method of capital letters and \"-\"";
-                self.wrong(&item.path, expected, &quoted(name));
+                self.wrong_at(&item, expected, &quoted(name));
             } else if NEVER.contains(&name) {
-                self.wrong(
-                    &item.path,
-                    "expected a method that is passed on",
-                    &quoted(name),
-                );
+                self.wrong_at(&item, "expected a method that is passed on", &quoted(name));
             }
             methods.push(name.to_owned());
         }
