@@ -164,13 +164,8 @@ impl Reader<'_> {
         paths: Option<&[PathTemplate]>,
         depth: usize,
     ) -> Option<Vec<Condition>> {
-        let items = self.list(node)?;
         let deeper = depth.saturating_add(1);
-        let all: Vec<_> = items
-            .iter()
-            .map(|item| self.condition(item, paths, deeper))
-            .collect();
-        all.into_iter().collect()
+        self.each(node, |item| self.condition(item, paths, deeper))
     }
 
     fn beside<T: Copy>(

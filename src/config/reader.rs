@@ -263,6 +263,23 @@ impl<'e> Reader<'e> {
         Some(items.iter().enumerate().map(node).collect())
     }
 
+    /// What is read from each item of a list, if all of them can be. Each is looked at.
+    pub(super) fn each<T>(
+        &self,
+        node: &Node<'_>,
+        read: impl Fn(&Node<'_>) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let mut all = Vec::new();
+        let mut complete = true;
+        for item in self.list(node)? {
+            match read(&item) {
+                Some(one) => all.push(one),
+                None => complete = false,
+            }
+        }
+        complete.then_some(all)
+    }
+
     /// `true` or `false`.
     pub(super) fn flag(&self, node: &Node<'_>) -> Option<bool> {
         let flag = node.json.as_bool();
@@ -293,13 +310,13 @@ impl<'e> Reader<'e> {
         let text = node.json.as_str();
         let found = words.iter().find(|(word, _)| Some(*word) == text);
         if found.is_none() {
-            let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-            self.no_word(node, &words);
+            self.no_word(node, &mut words.iter().map(|(word, _)| *word));
         }
         found.map(|(_, value)| *value)
     }
 
-    fn no_word(&self, node: &Node<'_>, words: &[&str]) {
+    fn no_word(&self, node: &Node<'_>, words: &mut dyn Iterator<Item = &str>) {
+        let words: Vec<&str> = words.collect();
         let expected = format!("expected one of \"{}\"", words.join("\", \""));
         let text = node.json.as_str();
         let found = text.map_or_else(|| node.json.kind().to_owned(), quoted);
@@ -309,8 +326,12 @@ impl<'e> Reader<'e> {
 
 /// A text of the configuration as part of a message: one short line.
 pub(super) fn shown(text: &str) -> String {
-    let mut line: String = text.chars().take(80).flat_map(char::escape_debug).collect();
-    if text.chars().nth(80).is_some() {
+    let mut line = String::new();
+    let mut chars = text.chars();
+    for c in chars.by_ref().take(80) {
+        line.extend(c.escape_debug());
+    }
+    if chars.next().is_some() {
         line.push('…');
     }
     line

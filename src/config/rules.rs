@@ -65,9 +65,10 @@ impl Reader<'_> {
             self.reachable(item, &rule, &taken);
             // One on trial decides nothing.
             if rule.methods.is_none() && rule.shadow == Shadow::Decides {
-                let folders = rule.paths.iter().filter_map(PathTemplate::folder);
                 let index = u64::try_from(index).unwrap_or_default();
-                taken.extend(folders.map(|folder| (folder, index)));
+                for folder in rule.paths.iter().filter_map(PathTemplate::folder) {
+                    taken.insert(folder, index);
+                }
             }
             rules.push(rule);
         }
@@ -180,15 +181,10 @@ impl Reader<'_> {
 
     /// Origins in the form that browsers send: RFC 6454 section 6.2.
     fn origins(&self, node: &Node<'_>, is_loopback: bool) -> Option<Vec<String>> {
-        let items = self.list(node)?;
-        let origins: Vec<_> = items
-            .iter()
-            .map(|item| {
-                let (scheme, authority) = self.provider_url(item, is_loopback)?;
-                Some(format!("{scheme}://{authority}"))
-            })
-            .collect();
-        origins.into_iter().collect()
+        self.each(node, |item| {
+            let (scheme, authority) = self.provider_url(item, is_loopback)?;
+            Some(format!("{scheme}://{authority}"))
+        })
     }
 
     fn rule_name(&self, node: &Node<'_>) -> Option<String> {
@@ -215,12 +211,7 @@ impl Reader<'_> {
         let paths = match (section.member("path"), section.member("paths")) {
             (Some(path), None) => self.templates(&path, uses),
             (None, Some(paths)) => {
-                let items = self.list(&paths)?;
-                let templates: Vec<_> = items
-                    .iter()
-                    .map(|item| self.templates(item, uses))
-                    .collect();
-                let templates: Option<Vec<_>> = templates.into_iter().collect();
+                let templates = self.each(&paths, |item| self.templates(item, uses));
                 templates.map(|templates| templates.concat())
             }
             (Some(_), Some(_)) => {
@@ -299,7 +290,8 @@ impl Reader<'_> {
                 return None;
             }
         };
-        if text.split('/').nth(1) == Some("_bitgate") {
+        let rest = text.strip_prefix("/_bitgate");
+        if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
             self.wrong_at(
                 node,
                 "expected a path outside of /_bitgate/, which is ours",
