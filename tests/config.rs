@@ -524,6 +524,12 @@ fn a_struct_is_read_as_its_json_form() {
     let cut = &bytes[..bytes.len() - 1];
     let problems = Config::parse(cut, &environment).unwrap_err();
     assert_eq!(problems[0].path, "configuration");
+    // Bytes behind bytes are one message with every key twice.
+    let problems = Config::parse(&bytes.repeat(2), &environment).unwrap_err();
+    assert_eq!(
+        problems[0].to_string(),
+        "bitbucket: expected the key once, but found it twice"
+    );
 }
 
 fn structure(value: &Value) -> prost_types::Struct {

@@ -33,6 +33,7 @@ fn the_released_module_has_no_test_hook() {
     };
     for hook in [
         "x-bitgate-test-clock",
+        "x-bitgate-test-panic",
         "x-bitgate-test-trap",
         "x-bitgate-test-token",
     ] {
@@ -187,6 +188,20 @@ fn a_stranger_cannot_stop_the_worker() {
         "{reloads}"
     );
     assert!(!envoy.log_text().contains("panicked"));
+}
+
+/// Much of what writes about a panic is left out of the modules; what an operator needs is there.
+#[test]
+fn a_panic_says_in_the_log_where_and_why() {
+    let mut example = Example::read("demo.yaml");
+    example.free_ports();
+    example.set_module(&module("bitgate-test-hooks"));
+    let envoy = Envoy::start(&example, 1);
+    let head = "GET / HTTP/1.1\r\nhost: localhost:10000\r\nconnection: close\r\n";
+    let answer = envoy.send_raw(format!("{head}x-bitgate-test-panic: x\r\n\r\n").as_bytes());
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    envoy.eventually_logged("panicked at src/adapter/filter.rs:");
+    envoy.eventually_logged("for a test: invalid digit found in string");
 }
 
 /// Every event is counted, and the counters of the examples have labels.

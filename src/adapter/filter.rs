@@ -80,6 +80,11 @@ mod hooks {
             // The VM of this worker is gone, with all that it had in memory.
             std::process::abort();
         }
+        if let Some(number) = headers.single("x-bitgate-test-panic") {
+            let number = number.parse::<u8>();
+            #[expect(clippy::panic, reason = "what the test asks for")]
+            number.map_or_else(|error| panic!("for a test: {error}"), drop);
+        }
         let bytes = |name| URL_SAFE_NO_PAD.decode(headers.single(name)?).ok();
         let Some((token, keys)) = bytes("x-bitgate-test-token").zip(bytes("x-bitgate-test-keys"))
         else {

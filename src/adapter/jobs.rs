@@ -141,8 +141,8 @@ impl Jobs {
             Progress::Again(job) => Some(job),
             Progress::Done(event) => {
                 worker.note(&event);
-                self.release_responses(|held| held.ticket == ticket);
-                self.look_at_requests(|stream| stream.wants(&brings));
+                self.release_responses(&|held| held.ticket == ticket);
+                self.look_at_requests(&|stream| stream.wants(&brings));
                 None
             }
         }
@@ -166,11 +166,11 @@ impl Jobs {
             return;
         }
         let now = hostcalls::uptime();
-        self.release_responses(|held| now >= held.until);
-        self.look_at_requests(|_| true);
+        self.release_responses(&|held| now >= held.until);
+        self.look_at_requests(&|_| true);
     }
 
-    fn release_responses(&self, is_due: impl Fn(&HeldResponse) -> bool) {
+    fn release_responses(&self, is_due: &dyn Fn(&HeldResponse) -> bool) {
         let mut table = self.table.borrow_mut();
         let (due, held) = table.responses.drain(..).partition(is_due);
         table.responses = held;
@@ -182,7 +182,7 @@ impl Jobs {
         });
     }
 
-    fn look_at_requests(&self, is_due: impl Fn(&Stream) -> bool) {
+    fn look_at_requests(&self, is_due: &dyn Fn(&Stream) -> bool) {
         let mut table = self.table.borrow_mut();
         // Those that wait on come back into the list.
         let (due, others) = table.requests.drain(..).partition(|stream| is_due(stream));

@@ -18,14 +18,13 @@ impl Metrics {
     /// Defines every counter, so that each is there with 0 before the first event: an alert on an
     /// increase sees the first one too.
     pub(super) fn define_all(&self) {
-        let others = EventKind::ALL
-            .iter()
-            .filter(|kind| **kind != EventKind::Refused);
-        let refusals = Reason::ALL
-            .iter()
-            .map(|reason| (EventKind::Refused, Some(*reason)));
-        for (kind, reason) in others.map(|kind| (*kind, None)).chain(refusals) {
-            self.counter(Event::metric_of(kind, reason));
+        for kind in EventKind::ALL {
+            if *kind != EventKind::Refused {
+                self.counter(Event::metric_of(*kind, None));
+            }
+        }
+        for reason in Reason::ALL {
+            self.counter(Event::metric_of(EventKind::Refused, Some(*reason)));
         }
         self.counter(SessionCookie::Unreadable.metric().to_owned());
     }

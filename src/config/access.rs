@@ -107,25 +107,21 @@ impl Reader<'_> {
     ) -> Option<Vec<(String, String)>> {
         let mut pins: Vec<(String, String)> = Vec::new();
         for name in self.distinct_names(node)? {
-            let path = node.path_of(&shown(name));
-            if !is_key(name) {
-                self.wrong(&path, &format!("expected {form}"), &quoted(name));
-            }
             let member = node.member(name)?;
-            let text = self.string(&Node {
-                path: path.clone(),
-                ..member
-            })?;
+            if !is_key(name) {
+                self.wrong_at(&member, &format!("expected {form}"), &quoted(name));
+            }
+            let text = self.string(&member)?;
             match Name::workspace(text) {
                 Ok(Name::Uuid(uuid)) => {
                     if let Some((other, _)) = pins.iter().find(|(_, known)| *known == uuid) {
                         let found = format!("that of {}", shown(other));
-                        self.wrong(&path, "expected a UUID of its own", &found);
+                        self.wrong_at(&member, "expected a UUID of its own", &found);
                     }
                     pins.push((name.to_owned(), uuid));
                 }
                 Ok(Name::Slug(_)) | Err(_) => {
-                    self.wrong(&path, "expected a UUID with its braces", &quoted(text));
+                    self.wrong_at(&member, "expected a UUID with its braces", &quoted(text));
                 }
             }
         }

@@ -60,7 +60,7 @@ impl Reader<'_> {
             let expected = "expected one of \"public\", \"signed_in\", \"nobody\", or a condition \
                             such as {\"workspace\": \"acme\"}";
             let found = word.map_or_else(|| node.json.kind().to_owned(), quoted);
-            self.wrong(&node.path, expected, &found);
+            self.wrong_at(node, expected, &found);
             return None;
         }
         self.condition(node, paths, 1).map(Allow::When)
@@ -74,7 +74,7 @@ impl Reader<'_> {
     ) -> Option<Condition> {
         if depth > MAX_DEPTH {
             let expected = format!("expected conditions at most {MAX_DEPTH} deep");
-            self.wrong(&node.path, &expected, "a deeper one");
+            self.wrong_at(node, &expected, "a deeper one");
             return None;
         }
         match node.json.as_str() {
@@ -83,7 +83,7 @@ impl Reader<'_> {
             Some(word) => {
                 let expected = "expected \"signed_in\", \"nobody\", or a condition such as \
                                 {\"workspace\": \"acme\"}";
-                self.wrong(&node.path, expected, &quoted(word));
+                self.wrong_at(node, expected, &quoted(word));
                 return None;
             }
             None => {}
@@ -146,12 +146,12 @@ impl Reader<'_> {
         let Some((name, beside)) = found.next() else {
             let all: Vec<_> = CONDITIONS.iter().map(|(name, _)| *name).collect();
             let expected = format!("expected one of {}", all.join(", "));
-            self.wrong(&node.path, &expected, "no condition");
+            self.wrong_at(node, &expected, "no condition");
             return None;
         };
         if found.next().is_some() {
             let expected = "expected one condition; all_of, any_of and not combine several";
-            self.wrong(&node.path, expected, "two");
+            self.wrong_at(node, expected, "two");
             return None;
         }
         let known: Vec<&str> = [*name].into_iter().chain(*beside).collect();
@@ -164,13 +164,8 @@ impl Reader<'_> {
         paths: Option<&[PathTemplate]>,
         depth: usize,
     ) -> Option<Vec<Condition>> {
-        let items = self.list(node)?;
         let deeper = depth.saturating_add(1);
-        let all: Vec<_> = items
-            .iter()
-            .map(|item| self.condition(item, paths, deeper))
-            .collect();
-        all.into_iter().collect()
+        self.each(node, |item| self.condition(item, paths, deeper))
     }
 
     fn beside<T: Copy>(
@@ -196,7 +191,7 @@ impl Reader<'_> {
         let text = self.string(node)?;
         let pair = text.split_once('/').filter(|(_, rest)| !rest.contains('/'));
         if pair.is_none() {
-            self.wrong(&node.path, &format!("expected \"{form}\""), &quoted(text));
+            self.wrong_at(node, &format!("expected \"{form}\""), &quoted(text));
         }
         pair
     }
@@ -223,7 +218,7 @@ impl Reader<'_> {
         match read(text) {
             Ok(name) => Some(Part::Literal(name)),
             Err(error) => {
-                self.wrong(&node.path, &error.to_string(), &quoted(text));
+                self.wrong_at(node, &error.to_string(), &quoted(text));
                 None
             }
         }
@@ -240,7 +235,7 @@ impl Reader<'_> {
         }
         if !is_project_key(text) {
             let expected = "expected a project's key in capital letters, such as WID";
-            self.wrong(&node.path, expected, &quoted(text));
+            self.wrong_at(node, expected, &quoted(text));
             return None;
         }
         Some(Part::Literal(text.to_owned()))
@@ -256,7 +251,7 @@ impl Reader<'_> {
         let has = |path: &PathTemplate| path.captures().any(|capture| capture == name);
         if paths.is_some_and(|paths| !paths.iter().all(has)) {
             let expected = "expected a capture that each path of the rule has";
-            self.wrong(&node.path, expected, &quoted(&format!("{{{name}}}")));
+            self.wrong_at(node, expected, &quoted(&format!("{{{name}}}")));
             return None;
         }
         Some(name.to_owned())
@@ -296,7 +291,7 @@ impl Reader<'_> {
         let text = self.string(node)?;
         if !is_group(text) {
             let expected = "expected 1 to 64 letters, digits, \"-\", \"_\" or \".\"";
-            self.wrong(&node.path, expected, &quoted(text));
+            self.wrong_at(node, expected, &quoted(text));
             return None;
         }
         Some(text.to_owned())
@@ -310,7 +305,7 @@ impl Reader<'_> {
     ) -> Option<Vec<String>> {
         let texts = self.texts(node)?;
         for (item, text) in texts.iter().filter(|(_, text)| !is_good(text)) {
-            self.wrong(&item.path, expected, &quoted(text));
+            self.wrong_at(item, expected, &quoted(text));
         }
         Some(texts.into_iter().map(|(_, text)| text.to_owned()).collect())
     }

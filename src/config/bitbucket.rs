@@ -118,11 +118,7 @@ impl Reader<'_> {
         let text = self.string(node)?;
         let valid = (1..=256).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
         if !valid {
-            self.wrong(
-                &node.path,
-                "expected the key of an OAuth consumer",
-                &quoted(text),
-            );
+            self.wrong_at(node, "expected the key of an OAuth consumer", &quoted(text));
         }
         valid.then(|| text.to_owned())
     }
@@ -131,11 +127,7 @@ impl Reader<'_> {
         let scopes = self.any_scopes(node)?;
         // Without it nobody can be told apart: /2.0/user needs it.
         if !scopes.allow("account") {
-            self.wrong(
-                &node.path,
-                "expected the scope \"account\" among them",
-                "none",
-            );
+            self.wrong_at(node, "expected the scope \"account\" among them", "none");
         }
         Some(scopes)
     }
@@ -147,11 +139,7 @@ impl Reader<'_> {
             let name = self.string(&item)?;
             let is_scope = |b: u8| b.is_ascii_lowercase() || b == b':' || b == b'-';
             if name.is_empty() || !name.bytes().all(is_scope) {
-                self.wrong(
-                    &item.path,
-                    "expected a scope such as \"account\"",
-                    &quoted(name),
-                );
+                self.wrong_at(&item, "expected a scope such as \"account\"", &quoted(name));
             }
             names.push(name.to_owned());
         }
@@ -204,7 +192,7 @@ impl Reader<'_> {
         let is_local = scheme == "http" || is_address || host.ends_with("localhost");
         if is_local && !is_loopback {
             let expected = "expected https and a host name, since public_url is no loopback host";
-            self.wrong(&node.path, expected, &quoted(&authority));
+            self.wrong_at(node, expected, &quoted(&authority));
         }
         Some((scheme, authority))
     }
@@ -216,7 +204,7 @@ impl Reader<'_> {
             .any(|word| secret.eq_ignore_ascii_case(word));
         if is_placeholder && !is_loopback {
             let expected = "expected the secret of an OAuth consumer";
-            self.wrong(&node.path, expected, "a placeholder");
+            self.wrong_at(node, expected, "a placeholder");
         }
         Some(secret)
     }
@@ -225,7 +213,7 @@ impl Reader<'_> {
         let text = self.string(node)?;
         let valid = (1..=256).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
         if !valid {
-            self.wrong(&node.path, "expected the name of a cluster", &quoted(text));
+            self.wrong_at(node, "expected the name of a cluster", &quoted(text));
         }
         valid.then(|| text.to_owned())
     }

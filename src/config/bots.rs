@@ -2,7 +2,7 @@
 
 use crate::bitbucket::Scopes;
 use crate::config::Access;
-use crate::config::reader::{Node, Reader, quoted, shown};
+use crate::config::reader::{Node, Reader, quoted};
 use crate::oauth::{AccessToken, ClientCredentials};
 use crate::policy::{Allow, GitUse, Inject, Rule, TokenForm};
 
@@ -47,14 +47,13 @@ impl Reader<'_> {
         let mut bots = Vec::new();
         let mut complete = true;
         for name in self.distinct_names(node)? {
-            let path = node.path_of(&shown(name));
+            let member = node.member(name)?;
             let is_mark = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
             if !(1..=32).contains(&name.len()) || !name.bytes().all(is_mark) {
                 let expected = "expected 1 to 32 lower-case letters, digits or \"-\"";
-                self.wrong(&path, expected, &quoted(name));
+                self.wrong_at(&member, expected, &quoted(name));
             }
-            let member = node.member(name)?;
-            let bot = self.bot(name, &Node { path, ..member }, is_loopback);
+            let bot = self.bot(name, &member, is_loopback);
             complete &= bot.is_some();
             bots.extend(bot);
         }
@@ -87,7 +86,7 @@ impl Reader<'_> {
             (token, _) => {
                 let found = if token.is_some() { "both" } else { "neither" };
                 let expected = "expected access_token or client_credentials";
-                self.wrong(&section.path, expected, found);
+                self.wrong_at(&section, expected, found);
                 None
             }
         };
@@ -104,7 +103,7 @@ impl Reader<'_> {
         let name = self.string(node)?;
         let place = bots.iter().position(|known| *known == name);
         if place.is_none() {
-            self.wrong(&node.path, "expected one of the bots", &quoted(name));
+            self.wrong_at(node, "expected one of the bots", &quoted(name));
         }
         place
     }

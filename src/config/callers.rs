@@ -61,7 +61,7 @@ impl Reader<'_> {
         if has(Kind::OAuth) {
             let message = "a token that any other application got from its user lets that \
                            application in here as the user";
-            self.warn(&accept.path, message);
+            self.warn(&accept.path(), message);
         }
         Some(Callers {
             access_tokens: has(Kind::Access),

@@ -34,14 +34,12 @@ impl Reader<'_> {
         let names = self.distinct_names(node)?;
         if names.len() > MAX {
             let expected = format!("expected at most {MAX} consumers");
-            self.wrong(&node.path, &expected, &names.len().to_string());
+            self.wrong_at(node, &expected, &names.len().to_string());
         }
         let mut consumers: Vec<Consumer> = Vec::new();
         let mut complete = true;
         for name in names {
-            let member = node.member(name)?;
-            let path = node.path_of(&shown(name));
-            let item = Node { path, ..member };
+            let item = node.member(name)?;
             let Some(consumer) = self.consumer(name, &item, is_loopback) else {
                 complete = false;
                 continue;
@@ -66,7 +64,7 @@ impl Reader<'_> {
         let valid = (1..=16).contains(&name.len()) && name.bytes().all(is_word);
         if !valid {
             let expected = "expected a name of 1 to 16 small letters, digits or \"-\"";
-            self.wrong(&node.path, expected, &quoted(name));
+            self.wrong_at(node, expected, &quoted(name));
         }
         let known = ["client_id", "client_secret", "scopes", "api_budget"];
         let section = self.object(node, &known)?;
@@ -95,7 +93,7 @@ impl Reader<'_> {
         let name = self.string(&node)?;
         if !looks_at_token {
             let expected = "expected none where no token is passed on or looked at";
-            self.wrong(&node.path, expected, &quoted(name));
+            self.wrong_at(&node, expected, &quoted(name));
         }
         Some(Some(name.to_owned()))
     }

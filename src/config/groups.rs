@@ -2,7 +2,7 @@
 
 use crate::bitbucket::is_group;
 use crate::config::bots::BotNames;
-use crate::config::reader::{Node, Reader, quoted, shown};
+use crate::config::reader::{Node, Reader, quoted};
 use crate::policy::Name;
 use crate::sorted::sorted;
 
@@ -72,13 +72,12 @@ impl Reader<'_> {
     fn members(&self, node: &Node<'_>) -> Option<Vec<(String, Vec<String>)>> {
         let mut groups = Vec::new();
         for name in self.distinct_names(node)? {
-            let path = node.path_of(&shown(name));
+            let member = node.member(name)?;
             if !is_group(name) {
                 let expected = "expected 1 to 64 letters, digits, \"-\", \"_\" or \".\"";
-                self.wrong(&path, expected, &quoted(name));
+                self.wrong_at(&member, expected, &quoted(name));
             }
-            let member = node.member(name)?;
-            let ids = self.account_ids(&Node { path, ..member });
+            let ids = self.account_ids(&member);
             let ids = ids.unwrap_or_default();
             let ids = sorted(ids.iter().map(String::as_str).collect());
             let ids = ids.into_iter().map(str::to_owned).collect();
@@ -92,7 +91,7 @@ impl Reader<'_> {
         let text = self.string(node)?;
         let name = Name::workspace(text);
         if let Err(error) = &name {
-            self.wrong(&node.path, &error.to_string(), &quoted(text));
+            self.wrong_at(node, &error.to_string(), &quoted(text));
         }
         name.ok()
     }

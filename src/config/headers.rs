@@ -1,6 +1,6 @@
 //! The section `identity_headers`: what the upstream may trust.
 
-use crate::config::reader::{Node, Reader, quoted, shown};
+use crate::config::reader::{Node, Reader, quoted};
 
 /// Something that is known about who acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,33 +149,32 @@ impl Reader<'_> {
         let mut headers: Vec<(String, Fact)> = Vec::new();
         for name in self.distinct_names(node)? {
             // The name is part of the path, so what is not a name is shown as one line.
-            let path = node.path_of(&shown(name));
+            let member = node.member(name)?;
             if !is_lower_case_token(name) {
-                self.wrong(&path, "expected a header name in lower case", &quoted(name));
+                self.wrong_at(
+                    &member,
+                    "expected a header name in lower case",
+                    &quoted(name),
+                );
             } else if is_reserved(name) {
-                self.wrong(
-                    &path,
+                self.wrong_at(
+                    &member,
                     "expected a name without another meaning",
                     &quoted(name),
                 );
             } else if headers.iter().any(|(other, _)| same_spelling(other, name)) {
-                self.wrong(&path, "expected each header once", "another spelling of it");
+                self.wrong_at(
+                    &member,
+                    "expected each header once",
+                    "another spelling of it",
+                );
             }
-            let Some(member) = node.member(name) else {
-                continue;
-            };
-            let Some(fact) = self.word(
-                &Node {
-                    path: path.clone(),
-                    ..member
-                },
-                &FACTS,
-            ) else {
+            let Some(fact) = self.word(&member, &FACTS) else {
                 continue;
             };
             if fact == Fact::Nickname {
                 self.warn(
-                    &path,
+                    &member.path(),
                     "a nickname is neither unique nor stable: show it, but never decide by it",
                 );
             }

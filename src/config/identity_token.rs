@@ -11,11 +11,11 @@ impl Reader<'_> {
         inject: Option<Inject>,
     ) -> Option<IdentityToken> {
         if allow == Some(&Allow::Public) {
-            self.wrong(&node.path, "expected none where nobody is asked", "one");
+            self.wrong_at(node, "expected none where nobody is asked", "one");
         }
         if inject == Some(Inject::None) {
             let expected = "expected none where the service gets to know nothing";
-            self.wrong(&node.path, expected, "one");
+            self.wrong_at(node, expected, "one");
         }
         let section = self.object(node, &["audience"])?;
         let audience = self.required(&section, "audience")?;
@@ -23,7 +23,7 @@ impl Reader<'_> {
         let valid = (1..=256).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
         if !valid {
             let expected = "expected 1 to 256 visible ASCII characters without a space";
-            self.wrong(&audience.path, expected, &quoted(text));
+            self.wrong_at(&audience, expected, &quoted(text));
         }
         valid.then(|| IdentityToken {
             audience: text.to_owned(),

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use crate::bitbucket::{Endpoint, pipelines_audience, pipelines_issuer, pipelines_keys_call};
 use crate::config::access::is_workspace_slug;
-use crate::config::reader::{Node, Reader, quoted, shown};
+use crate::config::reader::{Node, Reader, quoted};
 use crate::host::SignatureAlgorithm;
 use crate::issuers::{Issuer, Keys, Kind};
 use crate::jose::{KeySet, RequiredClaim};
@@ -29,7 +29,7 @@ impl Reader<'_> {
         let items = self.list(node).unwrap_or_default();
         if items.len() > MAX {
             let found = items.len().to_string();
-            self.wrong(&node.path, "expected at most 16 issuers", &found);
+            self.wrong_at(node, "expected at most 16 issuers", &found);
         }
         let mut issuers: Vec<Rc<Issuer>> = Vec::new();
         for item in &items {
@@ -50,7 +50,7 @@ impl Reader<'_> {
             }
             if issuers.iter().any(|other| other.issuer == issuer.issuer) {
                 let expected = "expected an issuer that is none of those before";
-                self.wrong(&item.path, expected, &quoted(&issuer.issuer));
+                self.wrong_at(item, expected, &quoted(&issuer.issuer));
             }
             issuers.push(Rc::new(issuer));
         }
@@ -144,14 +144,11 @@ impl Reader<'_> {
         let Some(path) = path else {
             // What comes before the host may hold a password.
             let expected = "expected an address with a path, such as https://idp.example.com/keys";
-            self.wrong(&node.path, expected, "none, or another character in it");
+            self.wrong_at(node, expected, "none, or another character in it");
             return None;
         };
         let json = Json::String(text.strip_suffix(path)?.to_owned());
-        let origin = Node {
-            json: &json,
-            path: node.path.clone(),
-        };
+        let origin = node.holding(&json);
         Some((self.provider_url(&origin, is_loopback)?, path.to_owned()))
     }
 
@@ -162,7 +159,7 @@ impl Reader<'_> {
         if keys.len() == 0 || keys.len() != items.len() || !node.json.has_distinct_members() {
             let expected = "expected 1 to 32 public keys for signatures, RSA of 2048 to 4096 bits or \
                             EC with P-256 or P-384, each with a kid of its own";
-            self.wrong(&node.path, expected, "something else among them");
+            self.wrong_at(node, expected, "something else among them");
         }
         *to = Keys::Inline(Rc::new(keys));
     }
@@ -172,7 +169,7 @@ impl Reader<'_> {
         for (item, text) in self.texts(node).unwrap_or_default() {
             if !is_value(text) {
                 let expected = "expected 1 to 512 visible ASCII characters";
-                self.wrong(&item.path, expected, &quoted(text));
+                self.wrong_at(&item, expected, &quoted(text));
             }
             to.push(text.to_owned());
         }
@@ -180,18 +177,18 @@ impl Reader<'_> {
 
     fn required_claims(&self, node: &Node<'_>, to: &mut Vec<RequiredClaim>) {
         for name in self.distinct_names(node).unwrap_or_default() {
-            let path = node.path_of(&shown(name));
+            let Some(member) = node.member(name) else {
+                continue;
+            };
             if name.is_empty() || NOT_REQUIRED.contains(&name) {
                 let expected = "expected a claim that says who the caller is";
-                self.wrong(&path, expected, &quoted(name));
+                self.wrong_at(&member, expected, &quoted(name));
             }
             let mut claim = RequiredClaim {
                 name: name.to_owned(),
                 values: Vec::new(),
             };
-            if let Some(json) = node.json.member(name) {
-                self.values(&Node { json, path }, &mut claim.values);
-            }
+            self.values(&member, &mut claim.values);
             to.push(claim);
         }
     }
@@ -209,7 +206,7 @@ impl Reader<'_> {
         if let (Some(node), Some(text)) = (node, text)
             && !is_good(text)
         {
-            self.wrong(&node.path, &format!("expected {expected}"), &quoted(text));
+            self.wrong_at(&node, &format!("expected {expected}"), &quoted(text));
         }
         text.unwrap_or_default().to_owned()
     }

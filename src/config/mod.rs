@@ -31,7 +31,7 @@ pub use reader::{Environment, Problem};
 use std::rc::Rc;
 
 use crate::bitbucket::{Endpoint, Scopes};
-use crate::config::reader::Reader;
+use crate::config::reader::{Paths, Reader};
 use crate::issuers::Issuer;
 use crate::json::Json;
 use crate::oauth::ClientCredentials;
@@ -125,7 +125,8 @@ impl Config {
                 None => return Err(vec![Problem::syntax(text, &error)]),
             },
         };
-        let reader = Reader::new(environment);
+        let paths = Paths::default();
+        let reader = Reader::new(environment, &paths);
         let config = reader.read(&json);
         reader.finish(config)
     }

@@ -24,7 +24,7 @@ impl Reader<'_> {
         let repository = section.member("repository");
         if workspace.is_none() && repository.is_none() {
             let expected = "expected a workspace or a repository";
-            self.wrong(&section.path, expected, "none");
+            self.wrong_at(&section, expected, "none");
         }
         let workspace = match workspace {
             Some(node) => self.part(&node, paths, Name::workspace).map(Some),
@@ -87,7 +87,7 @@ impl Reader<'_> {
             None => Some(Vec::new()),
         };
         if issuer.is_empty() {
-            self.wrong(&value.path, "expected one of the issuers", &quoted(issuer));
+            self.wrong_at(value, "expected one of the issuers", &quoted(issuer));
         }
         Some(Condition::Issuer {
             issuer: issuer.to_owned(),

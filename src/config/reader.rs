@@ -69,28 +69,52 @@ impl Problem {
     }
 }
 
+/// Where values stand, by number, so that a [`Node`] can be copied.
+#[derive(Debug, Default)]
+pub(super) struct Paths(RefCell<Vec<String>>);
+
 /// A value and where it stands.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Node<'j> {
     pub(super) json: &'j Json,
-    pub(super) path: String,
+    paths: &'j Paths,
+    place: usize,
 }
 
 impl<'j> Node<'j> {
+    fn new(json: &'j Json, paths: &'j Paths, path: String) -> Self {
+        let mut known = paths.0.borrow_mut();
+        let place = known.len();
+        known.push(path);
+        Self { json, paths, place }
+    }
+
     /// A member of an object; absent and other values have none.
     pub(super) fn member(&self, name: &str) -> Option<Self> {
         let json: &'j Json = self.json.member(name)?;
-        Some(Self {
-            json,
-            path: self.path_of(name),
-        })
+        Some(Self::new(json, self.paths, self.path_of(&shown(name))))
+    }
+
+    /// Another value in the same place.
+    pub(super) fn holding<'n>(&self, json: &'n Json) -> Node<'n>
+    where
+        'j: 'n,
+    {
+        Node { json, ..*self }
+    }
+
+    /// Like `rules[2].match`; empty for the whole.
+    pub(super) fn path(&self) -> String {
+        let known = self.paths.0.borrow();
+        known.get(self.place).cloned().unwrap_or_default()
     }
 
     pub(super) fn path_of(&self, name: &str) -> String {
-        if self.path.is_empty() {
+        let path = self.path();
+        if path.is_empty() {
             name.to_owned()
         } else {
-            format!("{}.{name}", self.path)
+            format!("{path}.{name}")
         }
     }
 }
@@ -98,14 +122,16 @@ impl<'j> Node<'j> {
 /// Gathers problems, so that an operator sees all of them at once.
 pub(super) struct Reader<'e> {
     pub(super) environment: &'e Environment<'e>,
+    paths: &'e Paths,
     problems: RefCell<Vec<Problem>>,
     warnings: RefCell<Vec<Problem>>,
 }
 
 impl<'e> Reader<'e> {
-    pub(super) fn new(environment: &'e Environment<'e>) -> Self {
+    pub(super) fn new(environment: &'e Environment<'e>, paths: &'e Paths) -> Self {
         Self {
             environment,
+            paths,
             problems: RefCell::default(),
             warnings: RefCell::default(),
         }
@@ -151,14 +177,15 @@ impl<'e> Reader<'e> {
         });
     }
 
-    pub(super) fn root<'j>(&self, json: &'j Json, known: &[&str]) -> Option<Node<'j>> {
-        self.object(
-            &Node {
-                json,
-                path: String::new(),
-            },
-            known,
-        )
+    pub(super) fn wrong_at(&self, node: &Node<'_>, expected: &str, found: &str) {
+        self.wrong(&node.path(), expected, found);
+    }
+
+    pub(super) fn root<'j>(&self, json: &'j Json, known: &[&str]) -> Option<Node<'j>>
+    where
+        'e: 'j,
+    {
+        self.object(&Node::new(json, self.paths, String::new()), known)
     }
 
     /// Takes the value as an object with these members, each at most once.
@@ -170,14 +197,14 @@ impl<'e> Reader<'e> {
                 self.wrong(&node.path_of(&shown(name)), &expected, "an unknown key");
             }
         }
-        Some(node.clone())
+        Some(*node)
     }
 
     /// Takes the value as an object with any members, each at most once.
     pub(super) fn distinct_names<'j>(&self, node: &Node<'j>) -> Option<Vec<&'j str>> {
         let json: &'j Json = node.json;
         let Json::Object(members) = json else {
-            self.wrong(&node.path, "expected an object", json.kind());
+            self.wrong_at(node, "expected an object", json.kind());
             return None;
         };
         let mut names: Vec<&str> = Vec::with_capacity(members.len());
@@ -211,10 +238,10 @@ impl<'e> Reader<'e> {
             // YAML reads `kid: 2026` and `client_id: on` as no strings.
             Json::Bool(_) | Json::Number(_) => {
                 let found = format!("{}: write it in quotes", json.kind());
-                self.wrong(&node.path, "expected a string", &found);
+                self.wrong_at(node, "expected a string", &found);
             }
             Json::Null | Json::Array(_) | Json::Object(_) => {
-                self.wrong(&node.path, "expected a string", json.kind());
+                self.wrong_at(node, "expected a string", json.kind());
             }
         }
         json.as_str()
@@ -224,25 +251,40 @@ impl<'e> Reader<'e> {
     pub(super) fn list<'j>(&self, node: &Node<'j>) -> Option<Vec<Node<'j>>> {
         let json: &'j Json = node.json;
         let Some(items) = json.as_array() else {
-            self.wrong(&node.path, "expected a list", json.kind());
+            self.wrong_at(node, "expected a list", json.kind());
             return None;
         };
         if items.is_empty() {
-            self.wrong(&node.path, "expected at least one item", "an empty list");
+            self.wrong_at(node, "expected at least one item", "an empty list");
             return None;
         }
-        let node = |(index, json)| Node {
-            json,
-            path: format!("{}[{index}]", node.path),
-        };
+        let path = node.path();
+        let node = |(index, json)| Node::new(json, node.paths, format!("{path}[{index}]"));
         Some(items.iter().enumerate().map(node).collect())
+    }
+
+    /// What is read from each item of a list, if all of them can be. Each is looked at.
+    pub(super) fn each<T>(
+        &self,
+        node: &Node<'_>,
+        read: impl Fn(&Node<'_>) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let mut all = Vec::new();
+        let mut complete = true;
+        for item in self.list(node)? {
+            match read(&item) {
+                Some(one) => all.push(one),
+                None => complete = false,
+            }
+        }
+        complete.then_some(all)
     }
 
     /// `true` or `false`.
     pub(super) fn flag(&self, node: &Node<'_>) -> Option<bool> {
         let flag = node.json.as_bool();
         if flag.is_none() {
-            self.wrong(&node.path, "expected true or false", node.json.kind());
+            self.wrong_at(node, "expected true or false", node.json.kind());
         }
         flag
     }
@@ -252,7 +294,7 @@ impl<'e> Reader<'e> {
         let items = match node.json {
             Json::Array(_) => self.list(node)?,
             Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Object(_) => {
-                vec![node.clone()]
+                vec![*node]
             }
         };
         // Every item that is no text is reported, and so are those behind it.
@@ -268,24 +310,28 @@ impl<'e> Reader<'e> {
         let text = node.json.as_str();
         let found = words.iter().find(|(word, _)| Some(*word) == text);
         if found.is_none() {
-            let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-            self.no_word(node, &words);
+            self.no_word(node, &mut words.iter().map(|(word, _)| *word));
         }
         found.map(|(_, value)| *value)
     }
 
-    fn no_word(&self, node: &Node<'_>, words: &[&str]) {
+    fn no_word(&self, node: &Node<'_>, words: &mut dyn Iterator<Item = &str>) {
+        let words: Vec<&str> = words.collect();
         let expected = format!("expected one of \"{}\"", words.join("\", \""));
         let text = node.json.as_str();
         let found = text.map_or_else(|| node.json.kind().to_owned(), quoted);
-        self.wrong(&node.path, &expected, &found);
+        self.wrong_at(node, &expected, &found);
     }
 }
 
 /// A text of the configuration as part of a message: one short line.
 pub(super) fn shown(text: &str) -> String {
-    let mut line: String = text.chars().take(80).flat_map(char::escape_debug).collect();
-    if text.chars().nth(80).is_some() {
+    let mut line = String::new();
+    let mut chars = text.chars();
+    for c in chars.by_ref().take(80) {
+        line.extend(c.escape_debug());
+    }
+    if chars.next().is_some() {
         line.push('…');
     }
     line

@@ -65,9 +65,10 @@ impl Reader<'_> {
             self.reachable(item, &rule, &taken);
             // One on trial decides nothing.
             if rule.methods.is_none() && rule.shadow == Shadow::Decides {
-                let folders = rule.paths.iter().filter_map(PathTemplate::folder);
                 let index = u64::try_from(index).unwrap_or_default();
-                taken.extend(folders.map(|folder| (folder, index)));
+                for folder in rule.paths.iter().filter_map(PathTemplate::folder) {
+                    taken.insert(folder, index);
+                }
             }
             rules.push(rule);
         }
@@ -180,15 +181,10 @@ impl Reader<'_> {
 
     /// Origins in the form that browsers send: RFC 6454 section 6.2.
     fn origins(&self, node: &Node<'_>, is_loopback: bool) -> Option<Vec<String>> {
-        let items = self.list(node)?;
-        let origins: Vec<_> = items
-            .iter()
-            .map(|item| {
-                let (scheme, authority) = self.provider_url(item, is_loopback)?;
-                Some(format!("{scheme}://{authority}"))
-            })
-            .collect();
-        origins.into_iter().collect()
+        self.each(node, |item| {
+            let (scheme, authority) = self.provider_url(item, is_loopback)?;
+            Some(format!("{scheme}://{authority}"))
+        })
     }
 
     fn rule_name(&self, node: &Node<'_>) -> Option<String> {
@@ -196,8 +192,8 @@ impl Reader<'_> {
         let valid =
             (1..=64).contains(&text.len()) && text.bytes().all(|b| matches!(b, b' '..=b'~'));
         if !valid {
-            self.wrong(
-                &node.path,
+            self.wrong_at(
+                node,
                 "expected 1 to 64 visible ASCII characters",
                 &quoted(text),
             );
@@ -215,16 +211,11 @@ impl Reader<'_> {
         let paths = match (section.member("path"), section.member("paths")) {
             (Some(path), None) => self.templates(&path, uses),
             (None, Some(paths)) => {
-                let items = self.list(&paths)?;
-                let templates: Vec<_> = items
-                    .iter()
-                    .map(|item| self.templates(item, uses))
-                    .collect();
-                let templates: Option<Vec<_>> = templates.into_iter().collect();
+                let templates = self.each(&paths, |item| self.templates(item, uses));
                 templates.map(|templates| templates.concat())
             }
             (Some(_), Some(_)) => {
-                self.wrong(&section.path, "expected path or paths", "both");
+                self.wrong_at(&section, "expected path or paths", "both");
                 None
             }
             (None, None) => {
@@ -262,7 +253,7 @@ impl Reader<'_> {
         }
         let items = match node.json.as_array() {
             Some(_) => self.list(node)?,
-            None => vec![node.clone()],
+            None => vec![*node],
         };
         let uses: Vec<_> = items
             .iter()
@@ -280,13 +271,13 @@ impl Reader<'_> {
         let text = self.string(node)?;
         if template.is_open_ended() || text.ends_with('/') {
             let expected = "expected the path of a repository, such as \"/acme/{repo}\"";
-            self.wrong(&node.path, expected, &quoted(text));
+            self.wrong_at(node, expected, &quoted(text));
             return None;
         }
         let paths = uses.iter().flat_map(|one| one.paths(text));
         let templates: Result<_, _> = paths.map(|path| PathTemplate::parse(&path)).collect();
         templates
-            .map_err(|error| self.wrong(&node.path, &error.to_string(), &quoted(text)))
+            .map_err(|error| self.wrong_at(node, &error.to_string(), &quoted(text)))
             .ok()
     }
 
@@ -295,13 +286,14 @@ impl Reader<'_> {
         let template = match PathTemplate::parse(text) {
             Ok(template) => template,
             Err(error) => {
-                self.wrong(&node.path, &error.to_string(), &quoted(text));
+                self.wrong_at(node, &error.to_string(), &quoted(text));
                 return None;
             }
         };
-        if text.split('/').nth(1) == Some("_bitgate") {
-            self.wrong(
-                &node.path,
+        let rest = text.strip_prefix("/_bitgate");
+        if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+            self.wrong_at(
+                node,
                 "expected a path outside of /_bitgate/, which is ours",
                 &quoted(text),
             );
@@ -317,13 +309,9 @@ impl Reader<'_> {
             let is_known = (1..=32).contains(&name.len()) && name.bytes().all(is_method);
             if !is_known {
                 let expected = "expected a method of capital letters and \"-\"";
-                self.wrong(&item.path, expected, &quoted(name));
+                self.wrong_at(&item, expected, &quoted(name));
             } else if NEVER.contains(&name) {
-                self.wrong(
-                    &item.path,
-                    "expected a method that is passed on",
-                    &quoted(name),
-                );
+                self.wrong_at(&item, "expected a method that is passed on", &quoted(name));
             }
             methods.push(name.to_owned());
         }

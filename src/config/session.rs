@@ -7,7 +7,7 @@ use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroizing;
 
-use crate::config::reader::{Node, Reader, quoted, shown};
+use crate::config::reader::{Node, Reader, quoted};
 use crate::oauth::ClientCredentials;
 use crate::session::{Lifetimes, Revocations, SessionKey};
 use crate::time::{Seconds, UnixTime};
@@ -62,7 +62,7 @@ impl Reader<'_> {
         let items = self.list(node)?;
         if items.len() > MAX_KEYS {
             let expected = format!("expected at most {MAX_KEYS} keys");
-            self.wrong(&node.path, &expected, &items.len().to_string());
+            self.wrong_at(node, &expected, &items.len().to_string());
         }
         for item in items {
             let Some(key) = self.key(&item, inline_allowed) else {
@@ -110,10 +110,10 @@ impl Reader<'_> {
             let text = self.secret(&node, inline_allowed)?;
             let bytes = decode(&text);
             match &bytes {
-                None => self.wrong(&node.path, "expected base64 of 32 bytes", "something else"),
+                None => self.wrong_at(&node, "expected base64 of 32 bytes", "something else"),
                 Some(bytes) if repeats_itself(bytes.as_slice()) => {
-                    self.wrong(
-                        &node.path,
+                    self.wrong_at(
+                        &node,
                         "expected random bytes",
                         "ones that repeat themselves",
                     );
@@ -128,7 +128,7 @@ impl Reader<'_> {
             let valid = SessionKey::new(text, Zeroizing::new([0; 32])).is_some();
             if !valid {
                 let expected = "expected 1 to 32 letters, digits, \"-\" or \"_\"";
-                self.wrong(&node.path, expected, &quoted(text));
+                self.wrong_at(&node, expected, &quoted(text));
             }
             valid.then_some(text)
         });
@@ -173,9 +173,7 @@ impl Reader<'_> {
     fn moments(&self, node: &Node<'_>) -> Option<HashMap<String, UnixTime>> {
         let mut moments = HashMap::new();
         for name in self.distinct_names(node)? {
-            let path = node.path_of(&shown(name));
-            let member = node.member(name)?;
-            let moment = self.moment(&Node { path, ..member })?;
+            let moment = self.moment(&node.member(name)?)?;
             moments.insert(name.to_owned(), moment);
         }
         Some(moments)

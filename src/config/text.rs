@@ -51,7 +51,7 @@ impl Reader<'_> {
             Err(OriginError::User) => (REST, "user information"),
             Err(OriginError::Rest) => (REST, "more than that"),
         };
-        self.wrong(&node.path, expected, found);
+        self.wrong_at(node, expected, found);
         None
     }
 
@@ -71,7 +71,7 @@ impl Reader<'_> {
                  from {least} to {most}"
             );
             let found = text.map_or_else(|| node.json.kind().to_owned(), quoted);
-            self.wrong(&node.path, &expected, &found);
+            self.wrong_at(node, &expected, &found);
         }
         fits
     }
@@ -90,7 +90,7 @@ impl Reader<'_> {
         if fits.is_none() {
             let expected = format!("expected a whole number from {least} to {most}");
             let found = text.unwrap_or_else(|| node.json.kind().to_owned());
-            self.wrong(&node.path, &expected, &found);
+            self.wrong_at(node, &expected, &found);
         }
         fits
     }
@@ -103,7 +103,7 @@ impl Reader<'_> {
         if since.is_none() {
             let expected = "expected a moment such as \"2026-11-24T18:00:00Z\"";
             let found = text.map_or_else(|| node.json.kind().to_owned(), quoted);
-            self.wrong(&node.path, expected, &found);
+            self.wrong_at(node, expected, &found);
         }
         since.map(|since| UnixTime(since.as_secs()))
     }
@@ -117,52 +117,52 @@ impl Reader<'_> {
         const EXPECTED: &str = "expected {\"env\": \"NAME\"}";
         let object = match node.json.as_str() {
             Some(_) => {
-                self.wrong(&node.path, EXPECTED, "a string");
+                self.wrong_at(node, EXPECTED, "a string");
                 return None;
             }
             None => self.object(node, &["env", "inline"])?,
         };
-        let (path, value) = match (object.member("env"), object.member("inline")) {
+        let (place, value) = match (object.member("env"), object.member("inline")) {
             (Some(name), None) => {
                 let variable = self.string(&name)?;
                 // Somebody may have put the secret itself there: it is shown only if it looks like a name.
                 let is_name = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
                 if variable.is_empty() || !variable.bytes().all(is_name) {
                     let expected = "expected the name of an environment variable, in upper case";
-                    self.wrong(&name.path, expected, "something else");
+                    self.wrong_at(&name, expected, "something else");
                     return None;
                 }
                 let value = (self.environment)(variable).filter(|text| !text.is_empty());
                 let Some(value) = value else {
                     let expected =
                         format!("expected the environment variable {variable} to be set");
-                    self.wrong(&name.path, &expected, "nothing");
+                    self.wrong_at(&name, &expected, "nothing");
                     return None;
                 };
-                (name.path, Zeroizing::new(value))
+                (name, Zeroizing::new(value))
             }
             (None, Some(value)) if inline_allowed => {
                 let text = self.string(&value)?;
-                (value.path, Zeroizing::new(text.to_owned()))
+                (value, Zeroizing::new(text.to_owned()))
             }
             (None, Some(value)) => {
                 let expected = "expected {\"env\": \"NAME\"}, since public_url is no loopback host";
-                self.wrong(&value.path, expected, "an inline secret");
+                self.wrong_at(&value, expected, "an inline secret");
                 return None;
             }
             (Some(_), Some(_)) => {
-                self.wrong(&node.path, EXPECTED, "env and inline");
+                self.wrong_at(node, EXPECTED, "env and inline");
                 return None;
             }
             (None, None) => {
-                self.wrong(&node.path, EXPECTED, "neither env nor inline");
+                self.wrong_at(node, EXPECTED, "neither env nor inline");
                 return None;
             }
         };
         // A line feed at the end of a file that became a variable is the usual mistake.
         if value.is_empty() || !value.bytes().all(|b| b.is_ascii_graphic()) {
-            self.wrong(
-                &path,
+            self.wrong_at(
+                &place,
                 "expected visible ASCII characters",
                 "none, or another byte",
             );

@@ -178,8 +178,6 @@ pub struct Event {
 }
 
 impl Event {
-    // As with refusals: 1 KB.
-    #[inline(never)]
     pub(super) fn new(event: EventKind) -> Self {
         Self {
             event,
@@ -199,12 +197,10 @@ impl Event {
     }
 
     /// With the id of the request that it is about.
-    pub(super) fn of(self, request: &Request) -> Self {
+    pub(super) fn of(mut self, request: &Request) -> Self {
         let id = RequestId::of(&request.headers);
-        Self {
-            request_id: id.map(|id| id.as_str().to_owned()),
-            ..self
-        }
+        self.request_id = id.map(|id| id.as_str().to_owned());
+        self
     }
 
     /// How loud it is.

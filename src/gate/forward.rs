@@ -127,17 +127,20 @@ impl Forward {
             return self;
         }
         if let Some(value) = authorization {
-            let value = value.as_str().as_bytes().to_vec();
-            self.remove.retain(|removed| removed != "authorization");
-            self.set.push(("authorization".to_owned(), value));
+            self.replace("authorization", value.as_str().as_bytes().to_vec());
         }
         for (name, fact) in config.identity_headers.iter() {
             if let Some(value) = value_of(fact, actor, groups.as_deref(), id) {
-                self.remove.retain(|removed| removed != name);
-                self.set.push((name.to_owned(), value));
+                self.replace(name, value);
             }
         }
         self
+    }
+
+    /// Sets a header, whatever the client sent under its name.
+    pub(super) fn replace(&mut self, name: &str, value: Vec<u8>) {
+        self.remove.retain(|removed| removed != name);
+        self.set.push((name.to_owned(), value));
     }
 }
 

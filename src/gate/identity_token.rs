@@ -65,8 +65,7 @@ impl Gate {
 impl Forward {
     pub(super) fn with_identity_token(mut self, token: Option<String>) -> Self {
         if let Some(token) = token {
-            self.remove.retain(|removed| removed != HEADER);
-            self.set.push((HEADER.to_owned(), token.into_bytes()));
+            self.replace(HEADER, token.into_bytes());
         }
         self
     }

@@ -227,16 +227,12 @@ impl Gate {
         let consumers = self.consumers.iter().map(|consumer| &consumer.budget);
         let callers = self.callers.budgets();
         let bots = self.bots.iter().map(|bot| &bot.budget);
-        let gauge = |budget: &Budget| {
+        let mut gauges = Vec::new();
+        for budget in consumers.chain(bots).chain(callers) {
             let left = budget.left(host.now, host.shared);
-            let name = budget.name();
-            (
-                format!("bitgate_api_budget_left.credential.{name}"),
-                left.into(),
-            )
-        };
-        let budgets = consumers.chain(bots).chain(callers);
-        let mut gauges: Vec<_> = budgets.map(gauge).collect();
+            let name = format!("bitgate_api_budget_left.credential.{}", budget.name());
+            gauges.push((name, left.into()));
+        }
         gauges.extend(self.bot_gauges(host));
         gauges.extend(self.issuers.gauges(host.now, host.shared));
         gauges.extend(self.kinds.gauges(host.now, host.shared));

@@ -77,62 +77,50 @@ impl Refusal {
         Self::new(reason).with_detail(format!("{what}: {error}"))
     }
 
-    pub(super) fn with_detail(self, detail: String) -> Self {
-        Self {
-            detail: Some(detail),
-            ..self
-        }
+    pub(super) fn with_detail(mut self, detail: String) -> Self {
+        self.detail = Some(detail);
+        self
     }
 
-    pub(super) fn with_some_detail(self, detail: Option<String>) -> Self {
-        Self { detail, ..self }
+    pub(super) fn with_some_detail(mut self, detail: Option<String>) -> Self {
+        self.detail = detail;
+        self
     }
 
-    pub(super) fn with_hint(self, hint: String) -> Self {
-        Self {
-            hint: Some(hint),
-            ..self
-        }
+    pub(super) fn with_hint(mut self, hint: String) -> Self {
+        self.hint = Some(hint);
+        self
     }
 
-    pub(super) fn with_retry(self, path: &str) -> Self {
-        Self {
-            retry: Some(path.to_owned()),
-            ..self
-        }
+    pub(super) fn with_retry(mut self, path: &str) -> Self {
+        self.retry = Some(path.to_owned());
+        self
     }
 
-    pub(super) fn with_login_url(self, url: String) -> Self {
-        Self {
-            login_url: Some(url),
-            ..self
-        }
+    pub(super) fn with_login_url(mut self, url: String) -> Self {
+        self.login_url = Some(url);
+        self
     }
 
-    pub(super) fn with_consumer(self, name: Option<&str>) -> Self {
-        Self {
-            consumer: name.map(str::to_owned),
-            ..self
-        }
+    pub(super) fn with_consumer(mut self, name: Option<&str>) -> Self {
+        self.consumer = name.map(str::to_owned);
+        self
     }
 
     /// It is about who has the session: another account might do.
-    pub(super) fn about_person(self) -> Self {
-        Self {
-            is_about_person: true,
-            ..self
-        }
+    pub(super) fn about_person(mut self) -> Self {
+        self.is_about_person = true;
+        self
     }
 
-    pub(super) fn with_allow(self, methods: &'static str) -> Self {
-        Self {
-            allow: Some(methods),
-            ..self
-        }
+    pub(super) fn with_allow(mut self, methods: &'static str) -> Self {
+        self.allow = Some(methods);
+        self
     }
 
-    pub(super) fn with_cookies(self, cookies: Vec<SetCookie>) -> Self {
-        Self { cookies, ..self }
+    pub(super) fn with_cookies(mut self, cookies: Vec<SetCookie>) -> Self {
+        self.cookies = cookies;
+        self
     }
 
     /// The answer, in the form that the client can read.

@@ -342,7 +342,9 @@ impl Condition {
             | Self::Workspace { .. } => &[],
         };
         let mut all = vec![self];
-        all.extend(inner.iter().flat_map(Self::parts));
+        for part in inner {
+            all.append(&mut part.parts());
+        }
         all
     }
 }

@@ -102,9 +102,12 @@ impl Record {
             refusals,
             counts,
         } = self;
-        let counts: Vec<String> = counts.iter().map(u32::to_string).collect();
-        let counts = counts.join(",");
-        format!("{minute} {paused_until} {refusals} {counts}").into_bytes()
+        let mut text = format!("{minute} {paused_until} {refusals}");
+        for (index, count) in counts.iter().enumerate() {
+            let separator = if index == 0 { ' ' } else { ',' };
+            text.push_str(&format!("{separator}{count}"));
+        }
+        text.into_bytes()
     }
 
     /// As of `now`: minutes that are over an hour ago fall out. A clock that went back changes nothing.

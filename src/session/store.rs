@@ -89,11 +89,9 @@ impl SessionStore {
 
     /// With sessions that were taken back.
     #[must_use]
-    pub fn with_revocations(self, revocations: Revocations) -> Self {
-        Self {
-            revocations,
-            ..self
-        }
+    pub fn with_revocations(mut self, revocations: Revocations) -> Self {
+        self.revocations = revocations;
+        self
     }
 
     /// The keys, for the other things that are sealed.
@@ -260,11 +258,8 @@ impl SessionStore {
     pub fn removals(&self, present: &Cookies<'_>) -> Vec<SetCookie> {
         let mut names = present.names_with_prefix(COOKIE_PREFIX);
         names.truncate(MAX_REMOVED);
-        names.extend(
-            [SESSION_COOKIE]
-                .into_iter()
-                .chain(GrantCookies::main_names()),
-        );
+        names.push(SESSION_COOKIE);
+        names.extend(GrantCookies::main_names());
         let mut names = sorted(names);
         names.dedup();
         names
