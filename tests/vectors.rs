@@ -16,15 +16,15 @@
 use std::fs;
 use std::path::PathBuf;
 
-use bitgate::host::{NoRandomness, Random};
+use bitgate::host::{Host, NativeSignatures, NoRandomness, Random, SharedData};
 use bitgate::http::{Cookies, Headers, SetCookie};
 use bitgate::identity::Identity;
 use bitgate::oauth::{
     AccessToken, ClientCredentials, ClientSecret, CodeVerifier, RefreshToken, State,
 };
 use bitgate::session::{
-    BotTokens, Grant, GrantCookies, KeyRing, Lifetimes, PendingLogin, PendingLogins, SecondSignIn,
-    SessionKey, SessionStore,
+    BotTokens, Grant, GrantCookies, KeyRing, Lifetimes, PendingLogin, PendingLogins, Sealed,
+    SecondSignIn, SessionKey, SessionStore,
 };
 use bitgate::time::{Seconds, UnixTime};
 use serde_json::{Value, json};
@@ -45,6 +45,21 @@ impl Random for Counter {
         self.0 = self.0.wrapping_add(1);
         bytes.fill(self.0);
         Ok(())
+    }
+}
+
+/// Data that workers share.
+#[derive(Debug, Default)]
+struct Memory(std::collections::HashMap<String, Vec<u8>>);
+
+impl SharedData for Memory {
+    fn read(&self, key: &str) -> Option<(Vec<u8>, u32)> {
+        Some((self.0.get(key)?.clone(), 1))
+    }
+
+    fn write(&mut self, key: &str, value: &[u8], _: Option<u32>) -> bool {
+        self.0.insert(key.to_owned(), value.to_vec());
+        true
     }
 }
 
@@ -73,12 +88,15 @@ enum Version {
     V2,
     /// Tokens of bots, in data that workers share.
     V3,
+    /// Large grants apart from what travels with every request.
+    V4,
 }
 
-const VERSIONS: [(&str, Version); 3] = [
+const VERSIONS: [(&str, Version); 4] = [
     ("v1.json", Version::V1),
     ("v2.json", Version::V2),
     ("v3.json", Version::V3),
+    ("v4.json", Version::V4),
 ];
 
 fn grant(version: Version) -> Grant {
@@ -102,7 +120,7 @@ fn ci_grant() -> Grant {
 }
 
 fn ci() -> GrantCookies {
-    GrantCookies::of("ci", "sample-ci-consumer")
+    GrantCookies::of(SITE, "ci", "sample-ci-consumer")
 }
 
 fn bot_grant() -> Grant {
@@ -146,13 +164,26 @@ fn sample() -> Value {
     let (none, random) = (Headers::default(), &mut Counter(0));
     let none = Cookies::read(&none);
     let ring = ring();
-    let issued = store().issue(identity(), &grant(Version::V2), &none, NOW, random);
+    let mut memory = Memory::default();
+    let mut host = Host {
+        now: NOW,
+        random,
+        shared: &mut memory,
+        signatures: &NativeSignatures,
+    };
+    let issued = store().issue(identity(), &grant(Version::V2), &none, &mut host);
     let issued = issued.unwrap();
     let login = PendingLogins::new(&ring, NOW)
         .add(&none, &login(Version::V2), random)
         .unwrap();
     let sealed = store().seal_grant(&ci(), &issued.session_id, &ci_grant(), NOW, random);
-    let ci = ci().set(&sealed.unwrap(), LIFETIMES.max_age, ci().present(&none));
+    let sealed = Sealed {
+        session_id: &issued.session_id,
+        session_ends_at: NOW.plus(LIFETIMES.max_age),
+        ends_at: ci_grant().expires_at,
+        text: &sealed.unwrap(),
+    };
+    let ci = ci().set(sealed, ci().present(&none), NOW, &memory);
     let bot = bot().seal(&ring, &bot_grant(), NOW, random).unwrap();
     json!({
         "session": pairs(&issued.cookies),
@@ -187,7 +218,7 @@ fn every_sample_opens_to_what_was_sealed() {
         let sample = read(name);
         let session = headers(&sample["session"]);
         let signed_in = store()
-            .open(&Cookies::read(&session), NOW)
+            .open(&Cookies::read(&session), NOW, &Memory::default())
             .expect("an open session");
         assert_eq!(signed_in.session.identity, identity(), "{name}");
         assert_eq!(signed_in.session.issued_at, NOW);
@@ -201,7 +232,8 @@ fn every_sample_opens_to_what_was_sealed() {
             let mut all = sample["session"].as_array().unwrap().clone();
             all.extend(sample["ci"].as_array().unwrap().iter().cloned());
             let all = headers(&Value::Array(all));
-            let named = store().open_named(&signed_in, &ci(), &Cookies::read(&all));
+            let named =
+                store().open_named(&signed_in, &ci(), &Cookies::read(&all), &Memory::default());
             assert_eq!(named.unwrap().grant, ci_grant());
         }
         if version >= Version::V3 {

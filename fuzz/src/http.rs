@@ -1,7 +1,7 @@
 //! Requests: targets, fields, cookies.
 
 use bitgate::http::{Cookies, HeaderValue, Headers, Request, RequestTarget};
-use bitgate::session::COOKIE_PREFIX;
+use bitgate::session::{COOKIE_PREFIX, is_our_cookie};
 
 use crate::setup::{field, is_one_line};
 
@@ -126,8 +126,8 @@ pub(crate) fn pieces(fields: &[&[u8]]) -> Vec<Vec<u8>> {
 
 /// Whether a pair is one of our cookies in any case.
 pub(crate) fn is_ours(piece: &[u8]) -> bool {
-    let head = piece.get(..COOKIE_PREFIX.len());
-    head.is_some_and(|head| head.eq_ignore_ascii_case(COOKIE_PREFIX.as_bytes()))
+    let piece = piece.to_ascii_lowercase();
+    piece.starts_with(b"__host-bitgate") || piece.starts_with(b"__secure-bitgate")
 }
 
 /// The input is a `Cookie` field per line. No cookie of ours is left in any case, and everything
@@ -138,13 +138,13 @@ pub(crate) fn cookies(bytes: &[u8]) {
     let headers = Headers::new(fields.iter().map(|field| header(field)).collect());
     let cookies = Cookies::read(&headers);
     let (ours, others): (Vec<_>, Vec<_>) = pieces(&fields).into_iter().partition(|p| is_ours(p));
-    match cookies.without_prefix(COOKIE_PREFIX) {
+    match cookies.without(is_our_cookie) {
         None => assert!(ours.is_empty()),
         Some(rest) => {
             assert!(!ours.is_empty());
             assert_eq!(pieces(&[&rest]), others);
             let again = Headers::new(vec![header(&rest)]);
-            assert_eq!(Cookies::read(&again).without_prefix(COOKIE_PREFIX), None);
+            assert_eq!(Cookies::read(&again).without(is_our_cookie), None);
         }
     }
     for name in cookies.names_with_prefix(COOKIE_PREFIX) {

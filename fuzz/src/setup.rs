@@ -1,8 +1,9 @@
 //! What several targets need: a site, a key, a clock that stands still, and bytes as fields.
 
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use bitgate::host::{NoRandomness, Random};
+use bitgate::host::{NoRandomness, Random, SharedData, Version};
 use bitgate::http::{MAX_COOKIE_BYTES, Reply, SetCookie};
 use bitgate::identity::Identity;
 use bitgate::oauth::{AccessToken, RefreshToken};
@@ -57,6 +58,25 @@ impl Random for Seeded {
     }
 }
 
+/// Data that workers share, with nobody to share it with.
+#[derive(Debug, Default)]
+pub(crate) struct Memory(HashMap<String, (Vec<u8>, Version)>);
+
+impl SharedData for Memory {
+    fn read(&self, key: &str) -> Option<(Vec<u8>, Version)> {
+        self.0.get(key).cloned()
+    }
+
+    fn write(&mut self, key: &str, value: &[u8], expected: Option<Version>) -> bool {
+        let version = self.0.get(key).map_or(0, |(_, version)| *version);
+        let fits = version == 0 || expected.is_none_or(|expected| expected == version);
+        if fits {
+            self.0.insert(key.to_owned(), (value.to_vec(), version + 1));
+        }
+        fits
+    }
+}
+
 pub(crate) fn ring() -> KeyRing {
     let key = SessionKey::new(KID, KEY.into()).expect("a good kid");
     KeyRing::new(SITE, &[key]).expect("a ring of one key")
@@ -97,8 +117,16 @@ pub(crate) fn parse_set_cookie(line: &str) -> (String, String, u64) {
     let (name, value) = pair.split_once('=').expect("a pair");
     let (max_age, rest) = attributes.split_once("; ").expect("more attributes");
     assert!(line.len() <= MAX_COOKIE_BYTES, "browsers drop it: {line}");
-    assert_eq!(rest, "Path=/; Secure; HttpOnly; SameSite=Lax", "{line}");
-    assert!(name.starts_with("__Host-bitgate"), "{line}");
+    let path = match name.starts_with("__Secure-bitgate-grant") {
+        true => "/_bitgate/",
+        false => "/",
+    };
+    assert_eq!(
+        rest,
+        format!("Path={path}; Secure; HttpOnly; SameSite=Lax"),
+        "{line}"
+    );
+    assert!(path != "/" || name.starts_with("__Host-bitgate"), "{line}");
     let max_age = max_age
         .strip_prefix("Max-Age=")
         .and_then(|age| age.parse().ok());

@@ -186,7 +186,7 @@ impl Gate {
         let account_id = identity.account_id.clone();
         let issued = self
             .sessions
-            .issue(identity, &granted.grant, &cookies, host.now, host.random);
+            .issue(identity, &granted.grant, &cookies, host);
         let Issued {
             session_id,
             cookies: set,

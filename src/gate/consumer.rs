@@ -10,11 +10,11 @@ use crate::config::Config;
 use crate::gate::Gate;
 use crate::gate::renewal::{Good, Halt};
 use crate::host::Host;
-use crate::http::Cookies;
+use crate::http::{Cookies, SetCookie};
 use crate::oauth::ClientCredentials;
 use crate::policy::Rule;
 use crate::rights::Budget;
-use crate::session::{GrantCookies, Renewals, SecondSignIn, SignedIn};
+use crate::session::{Absence, GrantCookies, Renewals, SecondSignIn, SignedIn};
 use crate::time::UnixTime;
 
 /// One OAuth consumer, with what its grants need.
@@ -22,7 +22,7 @@ use crate::time::UnixTime;
 pub(super) struct Consumer {
     pub(super) client: ClientCredentials,
     pub(super) scopes: Scopes,
-    pub(super) cookies: GrantCookies,
+    pub(super) cookies: Rc<GrantCookies>,
     pub(super) renewals: Renewals,
     /// For sign-ins, and for lookups with the token of the main one.
     pub(super) budget: Budget,
@@ -44,7 +44,8 @@ pub(super) struct Consumers {
 }
 
 impl Consumers {
-    pub(super) fn new(config: &Config) -> Self {
+    /// `main` is where the grant of the main sign-in lies.
+    pub(super) fn new(config: &Config, main_cookies: &Rc<GrantCookies>) -> Self {
         let origin = config.public.origin.as_str();
         let consumer = |client: &ClientCredentials, scopes: &Scopes, cookies, budget| {
             Rc::new(Consumer {
@@ -57,14 +58,14 @@ impl Consumers {
         };
         let main = &config.bitbucket;
         let named = config.consumers.iter().map(|named| {
-            let cookies = GrantCookies::of(&named.name, &named.client.id);
+            let cookies = Rc::new(GrantCookies::of(origin, &named.name, &named.client.id));
             let name = format!("consumer_{}", named.name);
             let budget = Budget::new(origin, &name, named.api_budget);
             consumer(&named.client, &named.scopes, cookies, budget)
         });
         let budget = Budget::new(origin, "consumer", main.api_budget);
         Self {
-            main: consumer(&main.client, &main.scopes, GrantCookies::main(), budget),
+            main: consumer(&main.client, &main.scopes, Rc::clone(main_cookies), budget),
             named: named.collect(),
         }
     }
@@ -132,10 +133,13 @@ impl Gate {
         rule: &Rule,
         signed_in: &SignedIn,
         cookies: &Cookies<'_>,
+        host: &Host<'_>,
     ) -> Option<Rc<SignedIn>> {
         let consumer = self.consumers.named(rule.consumer.as_ref()?)?;
-        self.sessions
-            .open_named(signed_in, &consumer.cookies, cookies)
+        let opened = self
+            .sessions
+            .open_named(signed_in, &consumer.cookies, cookies, host.shared);
+        opened.ok()
     }
 
     /// The grant of a further consumer, renewed if it has ended.
@@ -154,8 +158,11 @@ impl Gate {
         };
         let named = self
             .sessions
-            .open_named(signed_in, &consumer.cookies, cookies);
-        let named = named.ok_or_else(none)?;
+            .open_named(signed_in, &consumer.cookies, cookies, host.shared);
+        let named = named.map_err(|absence| match absence {
+            Absence::Away => Halt::Away,
+            Absence::Expired | Absence::Missing | Absence::Revoked => none(),
+        })?;
         if !has_ended(&named, host.now) {
             return Ok(Good::unchanged(named));
         }
@@ -166,8 +173,28 @@ impl Gate {
             .map_err(|halt| match halt {
                 // Bitbucket does not renew it: most often the person took the consent back.
                 Halt::Over => none(),
-                Halt::Later(_) | Halt::NoGrant(_) | Halt::Unknown => halt,
+                Halt::Away | Halt::Later(_) | Halt::NoGrant(_) | Halt::Unknown => halt,
             })
+    }
+
+    /// The cookies that let the grants of a session travel as they should.
+    pub(super) fn settle(
+        &self,
+        signed_in: &SignedIn,
+        named: Option<&Rc<SignedIn>>,
+        rule: &Rule,
+        cookies: &Cookies<'_>,
+        host: &mut Host<'_>,
+    ) -> Vec<SetCookie> {
+        let main = &self.consumers.main.cookies;
+        let mut set = self.sessions.settle(signed_in, main, cookies, host);
+        let consumer = rule.consumer.as_deref();
+        let consumer = consumer.and_then(|name| self.consumers.named(name));
+        if let (Some(named), Some(consumer)) = (named, consumer) {
+            let names = &consumer.cookies;
+            set.extend(self.sessions.settle(named, names, cookies, host));
+        }
+        set
     }
 
     /// The names of the further consumers for which the session has a grant.
@@ -175,14 +202,15 @@ impl Gate {
         &self,
         signed_in: &SignedIn,
         cookies: &Cookies<'_>,
-        now: UnixTime,
+        host: &Host<'_>,
     ) -> Vec<&str> {
         let has_grant = |consumer: &&Rc<Consumer>| {
-            let named = self
-                .sessions
-                .open_named(signed_in, &consumer.cookies, cookies);
-            named
-                .is_some_and(|named| !has_ended(&named, now) || named.grant.refresh_token.is_some())
+            let named =
+                self.sessions
+                    .open_named(signed_in, &consumer.cookies, cookies, host.shared);
+            named.is_ok_and(|named| {
+                !has_ended(&named, host.now) || named.grant.refresh_token.is_some()
+            })
         };
         let named = self.consumers.named.iter().filter(has_grant);
         named.filter_map(|consumer| consumer.name()).collect()

@@ -6,7 +6,7 @@ use crate::gate::client::RequestId;
 use crate::gate::{Gate, Job, Renewal, Watch};
 use crate::http::{Cookies, HeaderValue, Request, SetCookie};
 use crate::policy::Inject;
-use crate::session::COOKIE_PREFIX;
+use crate::session::is_our_cookie;
 
 /// What changes about a request on its way, and about its response on the way back.
 #[derive(Debug, Default)]
@@ -78,9 +78,7 @@ impl ResponsePlan {
         while let Some(rest) = name.strip_prefix(b"=") {
             name = rest.trim_ascii_start();
         }
-        !name
-            .get(..COOKIE_PREFIX.len())
-            .is_some_and(|head| head.eq_ignore_ascii_case(COOKIE_PREFIX.as_bytes()))
+        !is_our_cookie(name)
     }
 }
 
@@ -101,7 +99,7 @@ impl Gate {
                 forward.remove.push(name.to_owned());
             }
         }
-        match cookies.without_prefix(COOKIE_PREFIX) {
+        match cookies.without(is_our_cookie) {
             None => {}
             Some(rest) if rest.is_empty() => forward.remove.push("cookie".to_owned()),
             Some(rest) => forward.set.push(("cookie".to_owned(), rest)),
@@ -182,6 +180,7 @@ mod tests {
             b"__Host-bitgate",
             b"=__Host-bitgate=x",
             b" = =__Host-bitgate=x",
+            b"__secure-bitgate-grant=x; Path=/_bitgate/",
         ] {
             assert!(!ResponsePlan::lets_through(line));
         }

@@ -154,10 +154,15 @@ mod tests {
             lifetime: Seconds(7_200),
             scopes: None,
         };
-        let (none, random) = (Headers::default(), &mut Source::Good);
-        let issued = gate
-            .sessions
-            .issue(identity, &grant, &Cookies::read(&none), NOW, random);
+        let none = Headers::default();
+        let mut host = Host {
+            now: NOW,
+            random: &mut Source::Good,
+            shared: &mut Nothing,
+            signatures: &NativeSignatures,
+        };
+        let cookies = Cookies::read(&none);
+        let issued = gate.sessions.issue(identity, &grant, &cookies, &mut host);
         let cookies = issued.unwrap().cookies;
         let lines = cookies.iter().filter_map(|cookie| cookie.header_value());
         let pairs: Vec<String> = lines

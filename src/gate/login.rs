@@ -55,7 +55,7 @@ impl Gate {
         self.ask_to_sign_in(request, cookies, return_to, why, host)
     }
 
-    fn ask_to_sign_in(
+    pub(super) fn ask_to_sign_in(
         &self,
         request: &Request,
         cookies: &Cookies<'_>,
@@ -220,7 +220,7 @@ fn login_path(rd: &str, consumer: Option<&str>) -> String {
 }
 
 /// A parameter of the query, which may be there once.
-fn parameter(request: &Request, wanted: &str) -> Result<Option<String>, String> {
+pub(super) fn parameter(request: &Request, wanted: &str) -> Result<Option<String>, String> {
     let query = request.target.query().unwrap_or("");
     let mut given = form_urlencoded::parse(query.as_bytes())
         .filter(|(name, _)| name == wanted)

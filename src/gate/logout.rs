@@ -37,6 +37,9 @@ impl Gate {
             let session = &signed_in.session;
             self.signed_out
                 .remember(&session.id, session.expires_at, host.now, host.shared);
+            for consumer in self.consumers.iter() {
+                consumer.cookies.forget(&session.id, host.shared);
+            }
         }
         // What the browser kept of pages that needed a session goes with it.
         let response = Response::see_other(location)

@@ -14,6 +14,7 @@ mod event;
 mod facts;
 mod failing;
 mod forward;
+mod grant;
 mod identity_token;
 mod intent;
 mod job;
@@ -112,7 +113,7 @@ impl Gate {
         let sessions = SessionStore::new(ring, client_id, config.lifetimes)
             .with_revocations(config.revocations.clone());
         let signed_out = SignedOut::new(&config.public.origin);
-        let consumers = Consumers::new(&config);
+        let consumers = Consumers::new(&config, sessions.main());
         let origin = config.public.origin.as_str();
         let access = &config.access;
         let (workspaces, repositories) = (access.workspaces.clone(), access.repositories.clone());
@@ -277,6 +278,7 @@ impl Gate {
         }
         match endpoint {
             Some("/callback") => self.on_callback(request, host),
+            Some("/grant") => self.on_grant(&request, host),
             Some("/login") => self.on_login(&request, host),
             Some("/logout") => self.on_logout(&request, host),
             Some("/session") => self.on_session(request, waited_until, host),
@@ -286,7 +288,18 @@ impl Gate {
 
     /// The live session that the cookies carry, and that was not signed out here.
     fn session(&self, cookies: &Cookies<'_>, host: &Host<'_>) -> Result<Rc<SignedIn>, Absence> {
-        let signed_in = self.sessions.open(cookies, host.now)?;
+        let signed_in = match self.sessions.open(cookies, host.now, host.shared) {
+            Ok(signed_in) => signed_in,
+            Err(Absence::Away) => {
+                let id = self.sessions.id_of(cookies).unwrap_or_default();
+                let place = self.signed_out.place(&id);
+                return Err(match SignedOut::has(&place, host.now, host.shared) {
+                    true => Absence::Revoked,
+                    false => Absence::Away,
+                });
+            }
+            Err(absence) => return Err(absence),
+        };
         let place = signed_in.sign_out_place(&self.signed_out);
         match SignedOut::has(place, host.now, host.shared) {
             true => Err(Absence::Revoked),

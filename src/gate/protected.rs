@@ -77,6 +77,9 @@ impl Gate {
             {
                 return Protected::Decided(self.refuse(request, named, Reason::InvalidToken));
             }
+            Err(Absence::Away) => {
+                return Protected::Decided(self.send_for_grant(request, named, None));
+            }
             Err(absence) => {
                 let reason = Reason::from(absence);
                 return Protected::Decided(self.challenge(request, &cookies, reason, host));
@@ -153,6 +156,11 @@ impl Gate {
             .for_actor(&self.config, rule.inject, actor, authorization, groups, id)
             .with_identity_token(signed);
         forward.response.cookies.extend(slid);
+        if good.cookies.is_empty() {
+            let named = good.named.as_ref();
+            let settled = self.settle(&good.signed_in, named, rule, cookies, host);
+            forward.response.cookies.extend(settled);
+        }
         forward.response.cookies.extend(good.cookies);
         forward.response.watch = good.watch;
         forward.renewal = good.renewal;
@@ -187,6 +195,11 @@ impl Gate {
                 let step = self.unknown(request, Reason::RenewalUnavailable);
                 self.not_idle(step, signed_in, host)
             }
+            Halt::Away => {
+                let rule = subject.rule;
+                let consumer = rule.consumer.as_deref();
+                self.send_for_grant(request, Some((subject.index, rule)), consumer)
+            }
             Halt::NoGrant(second) => self.ask_for_grant(request, cookies, second, host),
             Halt::Over => self.challenge(request, cookies, Reason::GrantRefused, host),
         })
@@ -207,7 +220,7 @@ impl Gate {
             rule,
             patience,
         } = subject;
-        let named = self.opened_for(rule, signed_in, cookies);
+        let named = self.opened_for(rule, signed_in, cookies, host);
         let scopes = match (&rule.consumer, &named) {
             (None, _) => TokenScopes::of(signed_in),
             (Some(_), Some(named)) => TokenScopes::of(named),

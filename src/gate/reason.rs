@@ -110,6 +110,9 @@ reasons! {
     /// A rule lets nobody through.
     Forbidden: "forbidden", 403, Info, "This page is closed",
         "Nobody may open it.";
+    /// The browser has the tokens of the session, and this instance does not.
+    GrantElsewhere: "grant_elsewhere", 503, Info, "Please try again",
+        "This site has just been restarted and needs what your browser keeps for it. Open any page of it first.";
     /// Bitbucket does not renew the tokens of the session.
     GrantRefused: "grant_refused", 401, Info, "Your session has ended",
         "Bitbucket does not extend it. Please sign in again.";
@@ -268,8 +271,9 @@ impl Reason {
 impl From<Absence> for Reason {
     fn from(absence: Absence) -> Self {
         match absence {
+            // At our endpoints nobody else has it either.
+            Absence::Away | Absence::Missing => Self::NoSession,
             Absence::Expired => Self::SessionExpired,
-            Absence::Missing => Self::NoSession,
             Absence::Revoked => Self::SessionRevoked,
         }
     }

@@ -15,11 +15,16 @@ use crate::gate::{Event, EventKind, Gate, Reason};
 use crate::host::Host;
 use crate::http::{Call, Cookies, Reply, SetCookie};
 use crate::oauth::{InvalidTokenResponse, RefreshToken, TokenRequest};
-use crate::session::{Failure, Lease, Present, SecondSignIn, SignedIn, SignedOut, Standing};
+use crate::session::{
+    Failure, GrantCookies, Lease, Present, Sealed, SecondSignIn, SignedIn, SignedOut, Standing,
+};
 use crate::time::{Seconds, UnixTime};
 
 /// How much longer than the call a lease lives: for the way there and back.
 const MARGIN: Seconds = Seconds(3);
+
+/// Published in the place of a grant that is kept anyway: it is large.
+const KEPT: &str = "-";
 
 /// A call that uses a refresh token. Its answer must not be lost, so it belongs to nobody's request.
 pub struct Renewal {
@@ -27,6 +32,7 @@ pub struct Renewal {
     consumer: Rc<Consumer>,
     lease: Lease,
     session_id: String,
+    session_ends_at: UnixTime,
     account_id: String,
     refresh_token: RefreshToken,
     /// What the old token may.
@@ -48,6 +54,8 @@ pub struct Watch {
 
 /// Why a request cannot go on with its grants.
 pub(super) enum Halt {
+    /// The browser has a grant that this instance does not know.
+    Away,
     /// Not yet: somebody renews one, or this renewal has to be made first.
     Later(Option<Box<Renewal>>),
     /// The session has no grant of the consumer that the rule names, or none that can be renewed.
@@ -123,10 +131,12 @@ impl Gate {
         let renewals = &consumer.renewals;
         // The cookie that a request came with decides whether it needs a new one.
         let halt = match renewals.look(&session.id, ends_at, host.now, host.shared) {
-            Standing::Renewed(sealed) => {
-                let next = self.sessions.follow(&signed_in, &consumer.cookies, &sealed);
+            Standing::Renewed(sealed, ends_at) => {
+                let cookies = &consumer.cookies;
+                let (sealed, ends_at) = published(cookies, &session.id, (sealed, ends_at), host);
+                let next = self.sessions.follow(&signed_in, cookies, &sealed);
                 if let Some(next) = next.filter(|next| host.now < next.grant.expires_at) {
-                    good.cookies = watch.cookies(&sealed, host.now);
+                    good.cookies = watch.cookies(&sealed, ends_at, host);
                     good.signed_in = next;
                     return Ok(good);
                 }
@@ -177,6 +187,7 @@ impl Gate {
             consumer: Rc::clone(consumer),
             lease,
             session_id: session.id.clone(),
+            session_ends_at: session.expires_at,
             account_id: session.identity.account_id.clone(),
             refresh_token: refresh_token.clone(),
             scopes: signed_in.grant.scopes.clone(),
@@ -197,7 +208,12 @@ impl Gate {
             .renewals
             .look(&watch.session_id, ends_at, host.now, host.shared)
         {
-            Standing::Renewed(sealed) => Some(watch.cookies(&sealed, host.now)),
+            Standing::Renewed(sealed, ends_at) => {
+                let cookies = &watch.consumer.cookies;
+                let (sealed, ends_at) =
+                    published(cookies, &watch.session_id, (sealed, ends_at), host);
+                Some(watch.cookies(&sealed, ends_at, host))
+            }
             Standing::Leased => None,
             Standing::Failed { .. } | Standing::Free(_) | Standing::Full => Some(Vec::new()),
         }
@@ -210,9 +226,29 @@ impl Gate {
 }
 
 impl Watch {
-    fn cookies(&self, sealed: &str, now: UnixTime) -> Vec<SetCookie> {
-        let max_age = self.session_ends_at.since(now);
-        self.consumer.cookies.set(sealed, max_age, self.present)
+    fn cookies(&self, text: &str, ends_at: UnixTime, host: &Host<'_>) -> Vec<SetCookie> {
+        let sealed = Sealed {
+            session_id: &self.session_id,
+            session_ends_at: self.session_ends_at,
+            ends_at,
+            text,
+        };
+        let cookies = &self.consumer.cookies;
+        cookies.set(sealed, self.present, host.now, host.shared)
+    }
+}
+
+/// The grant that was published, which is sealed, and when it ends.
+fn published(
+    cookies: &GrantCookies,
+    session_id: &str,
+    published: (String, UnixTime),
+    host: &Host<'_>,
+) -> (String, UnixTime) {
+    match published.0.as_str() {
+        // By now there may be a newer one. Who signed out has none.
+        KEPT => cookies.known(session_id, host.shared).unwrap_or_default(),
+        _ => published,
     }
 }
 
@@ -252,10 +288,20 @@ impl Renewal {
         let sealed = gate
             .sessions
             .seal_grant(cookies, session_id, grant, host.now, host.random);
-        let published = sealed.is_ok_and(|sealed| {
+        let published = sealed.is_ok_and(|text| {
+            let sealed = Sealed {
+                session_id,
+                session_ends_at: self.session_ends_at,
+                ends_at: grant.expires_at,
+                text: &text,
+            };
+            let text = match cookies.keep(sealed, host.now, host.shared) {
+                true => KEPT,
+                false => &text,
+            };
             consumer
                 .renewals
-                .renewed(lease, &sealed, grant.expires_at, host.now, host.shared)
+                .renewed(lease, text, grant.expires_at, host.now, host.shared)
         });
         let (event, reason) = match published {
             true => (EventKind::Renewed, None),

@@ -13,7 +13,7 @@ use crate::gate::refusal::Refusal;
 use crate::gate::{Event, EventKind, Gate, Reason, Step};
 use crate::host::Host;
 use crate::http::{Cookies, Request};
-use crate::session::{PendingLogin, SecondSignIn, SignedIn};
+use crate::session::{PendingLogin, Sealed, SecondSignIn, SignedIn};
 
 impl Gate {
     /// The consumer that a login is for. `None` if it is not wanted any more: the session is gone
@@ -87,8 +87,14 @@ impl Gate {
                 return self.refuse_login(refusal, request, login, host);
             }
         };
-        let max_age = session.expires_at.since(host.now);
-        let set = names.set(&sealed, max_age, names.present(&cookies));
+        let sealed = Sealed {
+            session_id: &session.id,
+            session_ends_at: session.expires_at,
+            ends_at: grant.expires_at,
+            text: &sealed,
+        };
+        names.keep(sealed, host.now, host.shared);
+        let set = names.set(sealed, names.present(&cookies), host.now, host.shared);
         let event = Event {
             account_id: Some(session.identity.account_id.clone()),
             session: Some(session.id.clone()),

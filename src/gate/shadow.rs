@@ -12,6 +12,7 @@ use crate::gate::{Event, EventKind, Gate, Reason};
 use crate::host::Host;
 use crate::http::{Cookies, Request};
 use crate::policy::{Allow, Rule};
+use crate::session::Absence;
 
 /// What comes of a rule on trial.
 #[derive(Debug)]
@@ -74,13 +75,14 @@ impl Gate {
         let cookies = Cookies::read(&request.headers);
         let signed_in = match self.session(&cookies, host) {
             Ok(signed_in) => signed_in,
+            Err(Absence::Away) => return event(Some(Reason::GrantElsewhere), None),
             Err(absence) => return event(Some(Reason::from(absence)), None),
         };
         let account_id = Some(signed_in.session.identity.account_id.clone());
         if !is_intended(request, &self.config.public.origin, &rule.origins) {
             return event(Some(Reason::CrossSite), account_id);
         }
-        let named = self.opened_for(rule, &signed_in, &cookies);
+        let named = self.opened_for(rule, &signed_in, &cookies, host);
         let scopes = match (&rule.consumer, &named) {
             (None, _) => TokenScopes::of(&signed_in),
             (Some(_), Some(named)) => TokenScopes::of(named),

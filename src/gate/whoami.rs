@@ -47,7 +47,7 @@ impl Gate {
         };
         let identity = &signed_in.session.identity;
         let ends_at = self.sessions.ends_at(&signed_in);
-        let consumers = self.consumers_with_grant(&signed_in, &cookies, host.now);
+        let consumers = self.consumers_with_grant(&signed_in, &cookies, host);
         let document = object(vec![
             ("principal", Principal::Person.as_str().into()),
             ("account_id", identity.account_id.as_str().into()),

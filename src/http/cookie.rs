@@ -92,15 +92,10 @@ impl<'a> Cookies<'a> {
         names
     }
 
-    /// The `Cookie` field without the cookies whose name begins with `prefix` in any case: some
-    /// servers fold the case of prefixes. `None` if nothing was taken out; an empty field if
-    /// nothing is left.
+    /// The `Cookie` field without the cookies whose name is one of `ours`. `None` if nothing was taken
+    /// out; an empty field if nothing is left.
     #[must_use]
-    pub fn without_prefix(&self, prefix: &str) -> Option<Vec<u8>> {
-        let ours = |name: &[u8]| {
-            name.get(..prefix.len())
-                .is_some_and(|head| head.eq_ignore_ascii_case(prefix.as_bytes()))
-        };
+    pub fn without(&self, ours: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
         if !self.pairs.iter().any(|(name, _)| ours(name)) {
             return None;
         }
@@ -112,27 +107,35 @@ impl<'a> Cookies<'a> {
     }
 }
 
-/// A cookie to be set: `__Host-` prefix, so host-only, over a secure channel and for every path
-/// (RFC 6265bis section 4.1.3.2), unreadable for scripts, and sent along when another site links
-/// to us, because Bitbucket does.
+/// A cookie to be set: for this host only and over a secure channel, unreadable for scripts, and sent
+/// along when another site links to us, because Bitbucket does. One for every path has a name with
+/// `__Host-` before it, one for some `__Secure-` (RFC 6265bis sections 4.1.3.1 and 4.1.3.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetCookie {
     name: Cow<'static, str>,
     value: String,
     max_age: Seconds,
+    path: &'static str,
 }
 
-const ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Lax";
+const ATTRIBUTES: &str = "Secure; HttpOnly; SameSite=Lax";
 
 impl SetCookie {
-    /// Sets `name` to `value` for `max_age`.
+    /// Sets `name` to `value` for `max_age`, for every path.
     #[must_use]
     pub fn new(name: impl Into<Cow<'static, str>>, value: String, max_age: Seconds) -> Self {
         Self {
             name: name.into(),
             value,
             max_age,
+            path: "/",
         }
+    }
+
+    /// The same for what lies below `path` alone.
+    #[must_use]
+    pub fn below(self, path: &'static str) -> Self {
+        Self { path, ..self }
     }
 
     /// Takes `name` away. The attributes must be those of its making, or browsers keep it.
@@ -151,8 +154,12 @@ impl SetCookie {
             name,
             value,
             max_age,
+            path,
         } = self;
-        let text = format!("{name}={value}; Max-Age={}; {ATTRIBUTES}", max_age.0);
+        let text = format!(
+            "{name}={value}; Max-Age={}; Path={path}; {ATTRIBUTES}",
+            max_age.0
+        );
         if clean {
             HeaderValue::try_from(text).ok()
         } else {
@@ -160,13 +167,14 @@ impl SetCookie {
         }
     }
 
-    /// The bytes that a value of this cookie may have at the most, for a name of `name_bytes`.
+    /// The bytes that a value of this cookie may have at the most, for a name of `name_bytes` and a path
+    /// of up to 12.
     #[must_use]
     pub fn room(name_bytes: usize) -> usize {
-        // "=", "; Max-Age=" with up to ten digits, "; ".
+        // "=", "; Max-Age=" with up to ten digits, "; Path=" with the path, "; ".
         let around = ATTRIBUTES
             .len()
-            .saturating_add(24)
+            .saturating_add(43)
             .saturating_add(name_bytes);
         MAX_COOKIE_BYTES.saturating_sub(around)
     }
@@ -175,6 +183,10 @@ impl SetCookie {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn is_ours(name: &[u8]) -> bool {
+        name.to_ascii_lowercase().starts_with(b"__host-bitgate")
+    }
 
     fn headers(fields: &[&[u8]]) -> Headers {
         Headers::new(
@@ -217,7 +229,7 @@ mod tests {
             let headers = headers(&[field, b"x=1"]);
             let cookies = Cookies::read(&headers);
             assert_eq!(cookies.single("x"), Some("1"));
-            assert_eq!(cookies.without_prefix("__Host-bitgate"), None);
+            assert_eq!(cookies.without(is_ours), None);
         }
     }
 
@@ -227,15 +239,10 @@ mod tests {
             b"a=1; __Host-bitgate=x;b=\"q\\xff\"",
             b"__HOST-Bitgate-grant.1=y; c=\xff",
         ]);
-        let kept = Cookies::read(&headers)
-            .without_prefix("__Host-bitgate")
-            .unwrap();
+        let kept = Cookies::read(&headers).without(is_ours).unwrap();
         assert_eq!(kept, b"a=1; b=\"q\\xff\"; c=\xff");
         let only_ours = super::tests::headers(&[b"__Host-bitgate=x"]);
-        assert_eq!(
-            Cookies::read(&only_ours).without_prefix("__Host-bitgate"),
-            Some(vec![])
-        );
+        assert_eq!(Cookies::read(&only_ours).without(is_ours), Some(vec![]));
     }
 
     #[test]
@@ -258,6 +265,11 @@ mod tests {
             gone.as_str(),
             "__Host-x=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax"
         );
+        let below = SetCookie::new("__Secure-x", "v".to_owned(), Seconds(60)).below("/x/");
+        assert_eq!(
+            below.header_value().unwrap().as_str(),
+            "__Secure-x=v; Max-Age=60; Path=/x/; Secure; HttpOnly; SameSite=Lax"
+        );
         for value in ["a;b", "a b", "a\r\nb", "a,b", "\"", "\u{e9}"] {
             assert_eq!(
                 SetCookie::new("x", value.to_owned(), Seconds(1)).header_value(),
@@ -270,6 +282,7 @@ mod tests {
     fn the_room_for_a_value_leaves_the_whole_cookie_within_the_limit() {
         let value = "v".repeat(SetCookie::room(8));
         let cookie = SetCookie::new("__Host-x", value, Seconds(9_999_999_999));
+        let cookie = cookie.below("/_bitgate/__");
         assert!(cookie.header_value().unwrap().as_str().len() <= MAX_COOKIE_BYTES);
     }
 }

@@ -42,11 +42,18 @@ impl Response {
         }
     }
 
-    /// Sends the browser to `location` with a GET (RFC 9110 section 15.4.3). Never 307: that
-    /// would carry a form over to another origin.
+    /// Sends the browser to `location` with a GET (RFC 9110 section 15.4.3). A 307 would carry a form over
+    /// to another origin.
     #[must_use]
     pub fn found(location: HeaderValue) -> Self {
         Self::new(302).with("location", location)
+    }
+
+    /// Sends the browser to `location` with the same method and body (RFC 9110 section 15.4.8): to an
+    /// address of this site.
+    #[must_use]
+    pub fn temporary_redirect(location: HeaderValue) -> Self {
+        Self::new(307).with("location", location)
     }
 
     /// Sends the browser to `location` with a GET, after a POST (RFC 9110 section 15.4.4).

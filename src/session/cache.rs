@@ -7,7 +7,7 @@ use std::rc::Rc;
 use lru::LruCache;
 
 use crate::session::SignedIn;
-use crate::session::grant_cookies::Parts;
+use crate::session::grant_cookies::Carried;
 
 /// The most entries of one worker.
 const MAX_ENTRIES: NonZeroUsize = NonZeroUsize::new(2_048).unwrap();
@@ -21,14 +21,10 @@ const TAIL_BYTES: usize = 20;
 
 struct Entry {
     token: String,
+    /// What the cookies of the grant hold.
     grant: String,
     signed_in: Rc<SignedIn>,
-}
-
-impl Entry {
-    fn weight(&self) -> usize {
-        self.token.len().saturating_add(self.grant.len())
-    }
+    weight: usize,
 }
 
 /// A bounded map from the exact cookies to what they opened to; the least recently used goes
@@ -52,7 +48,7 @@ impl VerifiedSessions {
         &mut self,
         consumer: Option<&str>,
         token: &str,
-        grant: &Parts<'_>,
+        grant: &Carried<'_>,
     ) -> Option<Rc<SignedIn>> {
         let entry = self.entries.get(&*key(consumer, token)?)?;
         // Plain comparison: both sides came from a client, and what an equal entry gives is what
@@ -61,11 +57,12 @@ impl VerifiedSessions {
         same.then(|| Rc::clone(&entry.signed_in))
     }
 
+    /// `sealed` is the weight of the sealed grant.
     pub(super) fn keep(
         &mut self,
         consumer: Option<&str>,
         token: &str,
-        grant: String,
+        (grant, sealed): (String, usize),
         signed_in: Rc<SignedIn>,
     ) {
         let Some(key) = key(consumer, token) else {
@@ -73,19 +70,20 @@ impl VerifiedSessions {
         };
         let entry = Entry {
             token: token.to_owned(),
+            weight: token.len().saturating_add(sealed.max(grant.len())),
             grant,
             signed_in,
         };
-        self.bytes = self.bytes.saturating_add(entry.weight());
+        self.bytes = self.bytes.saturating_add(entry.weight);
         // What is pushed out is the old entry of the same key, or the least recently used one.
         if let Some((_, old)) = self.entries.push(key.into(), entry) {
-            self.bytes = self.bytes.saturating_sub(old.weight());
+            self.bytes = self.bytes.saturating_sub(old.weight);
         }
         while self.bytes > MAX_BYTES {
             let Some((_, old)) = self.entries.pop_lru() else {
                 break;
             };
-            self.bytes = self.bytes.saturating_sub(old.weight());
+            self.bytes = self.bytes.saturating_sub(old.weight);
         }
     }
 }
@@ -112,7 +110,9 @@ mod tests {
 
     fn found(cache: &mut VerifiedSessions, token: &str, grant: &str) -> bool {
         let headers = cookies(token, grant);
-        let parts = GrantCookies::main().read(&Cookies::read(&headers)).unwrap();
+        let parts = GrantCookies::main("s")
+            .read(&Cookies::read(&headers))
+            .unwrap();
         cache.find(None, token, &parts).is_some()
     }
 
@@ -120,7 +120,7 @@ mod tests {
     fn only_exactly_equal_cookies_are_found() {
         let mut cache = VerifiedSessions::new();
         let token = format!("head.{}", "t".repeat(TAIL_BYTES));
-        cache.keep(None, &token, "grant".to_owned(), SignedIn::for_tests());
+        cache.keep(None, &token, ("grant".to_owned(), 0), SignedIn::for_tests());
         assert!(found(&mut cache, &token, "grant"));
         assert!(!found(&mut cache, &token, "gran"));
         assert!(!found(&mut cache, &token, "grants"));
@@ -136,12 +136,19 @@ mod tests {
     fn each_consumers_grant_has_an_entry_of_its_own() {
         let mut cache = VerifiedSessions::new();
         let token = "t".repeat(TAIL_BYTES);
-        cache.keep(None, &token, "main".to_owned(), SignedIn::for_tests());
+        cache.keep(None, &token, ("main".to_owned(), 0), SignedIn::for_tests());
         let named = Some("ci");
-        cache.keep(named, &token, "named".to_owned(), SignedIn::for_tests());
+        cache.keep(
+            named,
+            &token,
+            ("named".to_owned(), 0),
+            SignedIn::for_tests(),
+        );
         let mut found = |consumer: Option<&str>, grant: &str| {
             let headers = cookies(&token, grant);
-            let parts = GrantCookies::main().read(&Cookies::read(&headers)).unwrap();
+            let parts = GrantCookies::main("s")
+                .read(&Cookies::read(&headers))
+                .unwrap();
             cache.find(consumer, &token, &parts).is_some()
         };
         assert!(found(None, "main") && found(named, "named"));
@@ -155,7 +162,7 @@ mod tests {
             cache.keep(
                 None,
                 &format!("{index:040}"),
-                "g".to_owned(),
+                ("g".to_owned(), 0),
                 SignedIn::for_tests(),
             );
         }
@@ -164,12 +171,12 @@ mod tests {
             cache.keep(
                 None,
                 &format!("big{index:040}"),
-                "g".repeat(16_000),
+                ("g".repeat(16_000), 0),
                 SignedIn::for_tests(),
             );
             assert!(cache.bytes <= MAX_BYTES);
         }
-        let counted: usize = cache.entries.iter().map(|(_, entry)| entry.weight()).sum();
+        let counted: usize = cache.entries.iter().map(|(_, entry)| entry.weight).sum();
         assert_eq!(counted, cache.bytes);
         // The newest is there, and the same key twice counts once.
         assert!(found(
@@ -181,7 +188,7 @@ mod tests {
         cache.keep(
             None,
             &format!("big{:040}", 3_999),
-            "g".repeat(16_000),
+            ("g".repeat(16_000), 0),
             SignedIn::for_tests(),
         );
         assert_eq!(cache.bytes, before);

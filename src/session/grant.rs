@@ -33,7 +33,7 @@ pub(crate) const USUAL_LIFETIME: Seconds = Seconds(7_200);
 
 /// The sealed form. Short names: it travels with every request.
 #[derive(Serialize)]
-struct Sealed<'a> {
+struct Document<'a> {
     #[serde(rename = "a")]
     access_token: &'a str,
     #[serde(rename = "r", skip_serializing_if = "Option::is_none")]
@@ -103,7 +103,7 @@ impl Grant {
         now: UnixTime,
         random: &mut dyn Random,
     ) -> Result<String, NotWritten> {
-        let sealed = Sealed {
+        let sealed = Document {
             access_token: self.access_token.expose(),
             refresh_token: self.refresh_token.as_ref().map(RefreshToken::expose),
             expires_at: self.expires_at.0,
@@ -120,7 +120,8 @@ impl Grant {
 mod tests {
     use super::*;
     use crate::http::{Cookies, Headers, SetCookie};
-    use crate::session::{GrantCookies, SessionKey};
+    use crate::session::{GrantCookies, Sealed, SessionKey};
+    use crate::slots::Memory;
 
     #[derive(Debug)]
     struct Ones;
@@ -145,24 +146,30 @@ mod tests {
             lifetime: Seconds(60),
             scopes: Some(all.clone()),
         };
-        let names = GrantCookies::of("ci", "id");
+        let names = GrantCookies::of("a", "ci", "id");
         let text = grant
             .seal(&ring, names.place("s"), UnixTime(0), &mut Ones)
             .unwrap();
         let none = names.present(&Cookies::read(&Headers::default()));
-        let cookies = names.cut(&text, Seconds(60), none).unwrap();
+        let sealed = Sealed {
+            session_id: "s",
+            session_ends_at: UnixTime(60),
+            ends_at: UnixTime(9),
+            text: &text,
+        };
+        let cookies = names.set(sealed, none, UnixTime(0), &Memory::default());
         let lines = cookies.iter().filter_map(SetCookie::header_value);
         let pairs: Vec<String> = lines
             .map(|line| line.as_str().split("; ").next().unwrap().to_owned())
             .collect();
         let headers = Headers::new(vec![("cookie".to_owned(), pairs.join("; ").into_bytes())]);
-        let text = names.read(&Cookies::read(&headers)).unwrap().join();
+        let text = names.read(&Cookies::read(&headers)).unwrap().text();
         assert_eq!(Grant::open(&ring, names.place("s"), &text), Some(grant));
         // Nowhere else: not as the main grant, not as another consumer's, nor of another session.
         for (names, session_id) in [
-            (GrantCookies::main(), "s"),
-            (GrantCookies::of("cd", "id"), "s"),
-            (GrantCookies::of("ci", "other"), "s"),
+            (GrantCookies::main("a"), "s"),
+            (GrantCookies::of("a", "cd", "id"), "s"),
+            (GrantCookies::of("a", "ci", "other"), "s"),
             (names, "t"),
         ] {
             assert_eq!(Grant::open(&ring, names.place(session_id), &text), None);

@@ -6,14 +6,28 @@
 //! __Host-bitgate-grant-ci    = the same of the consumer "ci"
 //! ```
 //! One box is sealed and then cut, so parts of two grants never open.
+//!
+//! A large box does not travel with every request. It lies in data that the workers share, and apart, in
+//! cookies that only our endpoints see, for an instance that does not know it:
+//!
+//! ```text
+//! __Host-bitgate-grant       = "0." end of the access token "." end of the box
+//! __Secure-bitgate-grant     = count "." first part of the box, below /_bitgate/
+//! __Secure-bitgate-grant.1   = second part …
+//! ```
+//! What an instance is brought from there travels once more as above, but with "~" for the ".", so that the
+//! next instance that is asked learns it too.
 
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::host::SharedData;
 use crate::http::{Cookies, SetCookie};
+use crate::session::ENDPOINTS;
+use crate::session::kept_grants::{Kept, KeptGrants};
 use crate::session::key_ring::Purpose;
 use crate::session::sealed_box::Place;
-use crate::time::Seconds;
+use crate::time::{Seconds, UnixTime};
 
 /// The cookies of the main sign-in's grant, in order.
 const MAIN: [&str; 5] = [
@@ -24,17 +38,39 @@ const MAIN: [&str; 5] = [
     "__Host-bitgate-grant.4",
 ];
 
+/// The same, apart.
+const MAIN_APART: [&str; 5] = [
+    "__Secure-bitgate-grant",
+    "__Secure-bitgate-grant.1",
+    "__Secure-bitgate-grant.2",
+    "__Secure-bitgate-grant.3",
+    "__Secure-bitgate-grant.4",
+];
+
 /// The cookies of all further consumers begin with this.
 pub(super) const NAMED_PREFIX: &str = "__Host-bitgate-grant-";
+
+/// And these.
+pub(super) const NAMED_APART_PREFIX: &str = "__Secure-bitgate-grant-";
+
+/// The most bytes of a box that travel with every request. Envoy pays for each of them before it asks
+/// anybody, and two tokens of 2,600 characters have 7,300; short ones are not worth a redirect.
+const MOST_CARRIED: usize = 1_024;
+
+/// The end of a box is its tag, 16 bytes that no other one has.
+const TAG: usize = 22;
 
 /// A grant does not fit its cookies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TooLarge;
 
+type Names = [Cow<'static, str>; MAIN.len()];
+
 /// Where the grant of one consumer lies.
-#[derive(Clone)]
 pub struct GrantCookies {
-    names: [Cow<'static, str>; MAIN.len()],
+    names: Names,
+    apart: Names,
+    kept: KeptGrants,
     /// What its boxes are bound to.
     place: Cow<'static, str>,
     consumer: Option<String>,
@@ -42,22 +78,34 @@ pub struct GrantCookies {
 
 /// Which of a grant's cookies a request brought.
 #[derive(Clone, Copy, Debug)]
-pub struct Present([bool; MAIN.len()]);
+pub struct Present {
+    names: [bool; MAIN.len()],
+    apart: [bool; MAIN.len()],
+}
+
+/// A sealed grant on its way to a browser.
+#[derive(Clone, Copy, Debug)]
+pub struct Sealed<'a> {
+    /// Of its session.
+    pub session_id: &'a str,
+    /// When that ends at the latest.
+    pub session_ends_at: UnixTime,
+    /// When the access token does.
+    pub ends_at: UnixTime,
+    /// The box.
+    pub text: &'a str,
+}
 
 impl GrantCookies {
-    /// Those of the main sign-in.
+    /// Those of the main sign-in at `site`.
     #[must_use]
-    pub const fn main() -> Self {
-        let [a, b, c, d, e] = MAIN;
+    pub fn main(site: &str) -> Self {
+        let [place, ..] = MAIN;
         Self {
-            names: [
-                Cow::Borrowed(a),
-                Cow::Borrowed(b),
-                Cow::Borrowed(c),
-                Cow::Borrowed(d),
-                Cow::Borrowed(e),
-            ],
-            place: Cow::Borrowed(a),
+            names: MAIN.map(Cow::Borrowed),
+            apart: MAIN_APART.map(Cow::Borrowed),
+            kept: KeptGrants::new(site, place),
+            place: Cow::Borrowed(place),
             consumer: None,
         }
     }
@@ -65,18 +113,26 @@ impl GrantCookies {
     /// Those of a further consumer, whose `name` has small letters, digits and `-` only. They are
     /// bound to its `client_id` too: a name can get another consumer in a new configuration.
     #[must_use]
-    pub fn of(name: &str, client_id: &str) -> Self {
+    pub fn of(site: &str, name: &str, client_id: &str) -> Self {
         let first = format!("{NAMED_PREFIX}{name}");
+        // No cookie's name has a space.
+        let place = format!("{first} {client_id}");
+        let [main, ..] = MAIN;
+        let named = |known: &str| {
+            let number = known.rsplit_once('.').map(|(_, number)| number);
+            number.map_or(first.clone(), |number| format!("{first}.{number}"))
+        };
+        let names = MAIN.map(named);
+        let [apart, ..] = MAIN_APART;
+        let apart = names.each_ref().map(|name| {
+            let rest = name.strip_prefix(main).unwrap_or_default();
+            Cow::Owned(format!("{apart}{rest}"))
+        });
         Self {
-            names: [
-                first.clone().into(),
-                format!("{first}.1").into(),
-                format!("{first}.2").into(),
-                format!("{first}.3").into(),
-                format!("{first}.4").into(),
-            ],
-            // No cookie's name has a space.
-            place: format!("{first} {client_id}").into(),
+            names: names.map(Cow::Owned),
+            apart,
+            kept: KeptGrants::new(site, &place),
+            place: place.into(),
             consumer: Some(name.to_owned()),
         }
     }
@@ -105,63 +161,148 @@ impl GrantCookies {
     /// Which of them a request brought.
     #[must_use]
     pub fn present(&self, cookies: &Cookies<'_>) -> Present {
-        Present(self.names.each_ref().map(|name| cookies.contains(name)))
-    }
-
-    /// The parts that a request brought. `None` if the first cookie is missing, has no count, or
-    /// another part is missing.
-    pub(super) fn read<'c>(&self, cookies: &Cookies<'c>) -> Option<Parts<'c>> {
-        let mut names = self.names.iter();
-        let (count, first) = cookies.single(names.next()?)?.split_once('.')?;
-        let count = (1..=MAIN.len()).find(|n| count == digit(*n))?;
-        let mut parts = [""; MAIN.len()];
-        let mut slots = parts.iter_mut();
-        *slots.next()? = first;
-        for (name, slot) in names.zip(slots).take(count.saturating_sub(1)) {
-            *slot = cookies.single(name)?;
+        Present {
+            names: self.names.each_ref().map(|name| cookies.contains(name)),
+            apart: self.apart.each_ref().map(|name| cookies.contains(name)),
         }
-        Some(Parts { parts })
     }
 
-    /// Cuts a sealed grant into cookies that live for `max_age`. Those of an earlier grant that the
-    /// request brought, and this one does not need, are taken away.
-    pub(super) fn cut(
+    /// What a request brought. `None` if the first cookie is missing, has no count, or another part is
+    /// missing.
+    pub(super) fn read<'c>(&self, cookies: &Cookies<'c>) -> Option<Carried<'c>> {
+        let text = cookies.single(self.first())?;
+        match Reference::read(text) {
+            Some(reference) => Some(Carried::Kept(reference)),
+            None => parts(&self.names, cookies).map(Carried::Whole),
+        }
+    }
+
+    /// What lies apart, where a request brings that.
+    pub(super) fn read_apart<'c>(&self, cookies: &Cookies<'c>) -> Option<Parts<'c>> {
+        parts(&self.apart, cookies)
+    }
+
+    /// The sealed grant of a session that this instance knows, and when it ends.
+    #[must_use]
+    pub fn known(&self, session_id: &str, shared: &dyn SharedData) -> Option<(String, UnixTime)> {
+        let Kept { sealed, ends_at } = self.find(session_id, shared)?;
+        Some((sealed, ends_at))
+    }
+
+    pub(super) fn find(&self, session_id: &str, shared: &dyn SharedData) -> Option<Kept> {
+        self.kept.find(session_id, shared)
+    }
+
+    /// Forgets it.
+    pub fn forget(&self, session_id: &str, shared: &mut dyn SharedData) {
+        self.kept.forget(session_id, shared);
+    }
+
+    /// Keeps a box that is too large to travel with every request. `false` if it has to, or is not.
+    pub fn keep(&self, sealed: Sealed<'_>, now: UnixTime, shared: &mut dyn SharedData) -> bool {
+        let kept = Kept {
+            ends_at: sealed.ends_at,
+            sealed: sealed.text.to_owned(),
+        };
+        let (id, until) = (sealed.session_id, sealed.session_ends_at);
+        is_large(sealed.text) && self.kept.keep(id, &kept, until, now, shared)
+    }
+
+    /// The cookies of a sealed grant, which is known to fit. Those of an earlier one that the request
+    /// brought, and this one does not need, are taken away.
+    #[must_use]
+    pub fn set(
         &self,
-        text: &str,
-        max_age: Seconds,
+        sealed: Sealed<'_>,
         present: Present,
-    ) -> Result<Vec<SetCookie>, TooLarge> {
-        let parts = self.split(text).ok_or(TooLarge)?;
-        let count = digit(parts.len());
-        let mut cookies = Vec::with_capacity(MAIN.len());
-        for (index, (name, is_present)) in self.names.iter().zip(present.0).enumerate() {
-            match parts.get(index) {
-                Some(part) if index == 0 => {
-                    let value = format!("{count}.{part}");
-                    cookies.push(SetCookie::new(name.clone(), value, max_age));
-                }
-                Some(part) => {
-                    cookies.push(SetCookie::new(name.clone(), (*part).to_owned(), max_age));
-                }
-                None if is_present => cookies.push(SetCookie::removal(name.clone())),
-                None => {}
+        now: UnixTime,
+        shared: &dyn SharedData,
+    ) -> Vec<SetCookie> {
+        let max_age = sealed.session_ends_at.since(now);
+        match self.is_kept(sealed, shared) {
+            true => {
+                let mut cookies = self.refer(sealed, max_age, present);
+                let apart = self.cut(&self.apart, sealed.text, ".", max_age);
+                let count = apart.len();
+                cookies.extend(apart.into_iter().map(|cookie| cookie.below(ENDPOINTS)));
+                cookies.extend(self.beyond_apart(count, present));
+                cookies
+            }
+            false => {
+                let mut cookies = self.carry(sealed.text, ".", max_age, present);
+                cookies.extend(self.beyond_apart(0, present));
+                cookies
             }
         }
-        Ok(cookies)
     }
 
-    /// The cookies of a sealed grant that is known to fit.
+    /// The same for one that lies apart already.
+    pub(super) fn set_reference(
+        &self,
+        sealed: Sealed<'_>,
+        present: Present,
+        now: UnixTime,
+    ) -> Vec<SetCookie> {
+        self.refer(sealed, sealed.session_ends_at.since(now), present)
+    }
+
+    /// The cookies that bring what lies apart to whichever instance is asked next.
     #[must_use]
-    pub fn set(&self, sealed: &str, max_age: Seconds, present: Present) -> Vec<SetCookie> {
-        self.cut(sealed, max_age, present).unwrap_or_default()
+    pub fn bring(&self, sealed: Sealed<'_>, present: Present, now: UnixTime) -> Vec<SetCookie> {
+        let max_age = sealed.session_ends_at.since(now);
+        self.carry(sealed.text, "~", max_age, present)
+    }
+
+    fn is_kept(&self, sealed: Sealed<'_>, shared: &dyn SharedData) -> bool {
+        let is_it = |kept: Kept| kept.sealed == sealed.text;
+        is_large(sealed.text) && self.find(sealed.session_id, shared).is_some_and(is_it)
+    }
+
+    fn refer(&self, sealed: Sealed<'_>, max_age: Seconds, present: Present) -> Vec<SetCookie> {
+        let text = format!("0.{}.{}", sealed.ends_at.0, tag(sealed.text));
+        let [first, ..] = &self.names;
+        let mut cookies = vec![SetCookie::new(first.clone(), text, max_age)];
+        cookies.extend(self.beyond(1, present));
+        cookies
+    }
+
+    fn carry(&self, text: &str, mark: &str, max_age: Seconds, present: Present) -> Vec<SetCookie> {
+        let mut cookies = self.cut(&self.names, text, mark, max_age);
+        let beyond = self.beyond(cookies.len(), present);
+        cookies.extend(beyond);
+        cookies
+    }
+
+    /// Takes away what a request brought beyond the first `count`.
+    fn beyond(&self, count: usize, present: Present) -> impl Iterator<Item = SetCookie> {
+        removals(&self.names, present.names, count)
+    }
+
+    fn beyond_apart(&self, count: usize, present: Present) -> impl Iterator<Item = SetCookie> {
+        removals(&self.apart, present.apart, count).map(|cookie| cookie.below(ENDPOINTS))
+    }
+
+    fn cut(&self, names: &Names, text: &str, mark: &str, max_age: Seconds) -> Vec<SetCookie> {
+        let parts = self.split(text).unwrap_or_default();
+        let count = digit(parts.len());
+        let named = names.iter().zip(parts).enumerate();
+        let set = named.map(|(index, (name, part))| {
+            let value = match index {
+                0 => format!("{count}{mark}{part}"),
+                _ => part.to_owned(),
+            };
+            SetCookie::new(name.clone(), value, max_age)
+        });
+        set.collect()
     }
 
     /// Cuts the text into parts that fit their cookies; `None` if it needs more than there are.
     pub(super) fn split<'t>(&self, text: &'t str) -> Option<Vec<&'t str>> {
         let mut parts = Vec::with_capacity(MAIN.len());
         let mut rest = text;
-        for (index, name) in self.names.iter().enumerate() {
-            // The count and its dot.
+        // The longer ones.
+        for (index, name) in self.apart.iter().enumerate() {
+            // The count and its mark.
             let prefix = if index == 0 { 2 } else { 0 };
             let room = SetCookie::room(name.len()).saturating_sub(prefix);
             let (part, after) = rest.split_at_checked(room.min(rest.len()))?;
@@ -174,10 +315,51 @@ impl GrantCookies {
         None
     }
 
-    /// The names of the main sign-in's cookies.
-    pub(super) const fn main_names() -> [&'static str; MAIN.len()] {
-        MAIN
+    /// The names of the main sign-in's cookies: those that travel, and those that lie apart.
+    pub(super) const fn main_names() -> ([&'static str; MAIN.len()], [&'static str; MAIN.len()]) {
+        (MAIN, MAIN_APART)
     }
+}
+
+/// Takes away those names beyond the first `count` that are present.
+fn removals(
+    names: &Names,
+    present: [bool; MAIN.len()],
+    count: usize,
+) -> impl Iterator<Item = SetCookie> {
+    let names = names.iter().zip(present).skip(count);
+    let names = names.filter(|(_, is_present)| *is_present);
+    names.map(|(name, _)| SetCookie::removal(name.clone()))
+}
+
+fn parts<'c>(names: &Names, cookies: &Cookies<'c>) -> Option<Parts<'c>> {
+    let mut names = names.iter();
+    let (count, rest) = cookies.single(names.next()?)?.split_at_checked(1)?;
+    let count = (1..=MAIN.len()).find(|n| count == digit(*n))?;
+    let (mark, first) = rest.split_at_checked(1)?;
+    let lies_apart = match mark {
+        "." => false,
+        "~" => true,
+        _ => return None,
+    };
+    let mut parts = [""; MAIN.len()];
+    let mut slots = parts.iter_mut();
+    *slots.next()? = first;
+    for (name, slot) in names.zip(slots).take(count.saturating_sub(1)) {
+        *slot = cookies.single(name)?;
+    }
+    Some(Parts { parts, lies_apart })
+}
+
+/// Whether a box is too large to travel with every request.
+pub(super) fn is_large(text: &str) -> bool {
+    text.len() > MOST_CARRIED
+}
+
+/// The end of a box.
+fn tag(text: &str) -> &str {
+    let tail = text.len().checked_sub(TAG);
+    tail.and_then(|at| text.get(at..)).unwrap_or(text)
 }
 
 impl fmt::Debug for GrantCookies {
@@ -186,10 +368,78 @@ impl fmt::Debug for GrantCookies {
     }
 }
 
+/// A grant as a request brought it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Carried<'a> {
+    Whole(Parts<'a>),
+    Kept(Reference<'a>),
+}
+
+impl Carried<'_> {
+    /// Whether it is what [`Self::text`] gave before.
+    pub(super) fn are(&self, text: &str) -> bool {
+        match self {
+            Self::Whole(parts) => parts.are(text),
+            Self::Kept(reference) => reference.text == text,
+        }
+    }
+
+    /// What the cookies hold.
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Whole(parts) => parts.join(),
+            Self::Kept(reference) => reference.text.to_owned(),
+        }
+    }
+}
+
+/// What names a grant that is too large to travel.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reference<'a> {
+    text: &'a str,
+    pub(super) ends_at: UnixTime,
+    tag: &'a str,
+}
+
+impl<'a> Reference<'a> {
+    fn read(text: &'a str) -> Option<Self> {
+        let (ends_at, tag) = text.strip_prefix("0.")?.split_once('.')?;
+        let is_tag = tag.len() == TAG;
+        let ends_at = UnixTime(ends_at.parse().ok()?);
+        is_tag.then_some(Self { text, ends_at, tag })
+    }
+
+    /// What a grant is to the one that is named. Who says a wrong end loses their own only.
+    pub(super) fn compare(&self, kept: &Kept) -> Compared {
+        if self.names(&kept.sealed) {
+            Compared::Same
+        } else if kept.ends_at > self.ends_at {
+            Compared::Newer
+        } else {
+            Compared::Older
+        }
+    }
+
+    /// Whether it names this box.
+    pub(super) fn names(&self, text: &str) -> bool {
+        tag(text) == self.tag
+    }
+}
+
+/// See [`Reference::compare`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Compared {
+    Same,
+    Newer,
+    Older,
+}
+
 /// The parts of a grant as a request brought them. Nothing is copied.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Parts<'a> {
     parts: [&'a str; MAIN.len()],
+    /// Whether they were brought from there.
+    pub(super) lies_apart: bool,
 }
 
 impl Parts<'_> {
@@ -221,8 +471,8 @@ mod tests {
     #[test]
     fn a_text_is_cut_into_no_more_parts_than_there_are_names() {
         for (cookies, name_bytes) in [
-            (GrantCookies::main(), 20),
-            (GrantCookies::of("sixteen-letters-", "id"), 37),
+            (GrantCookies::main("a"), 22),
+            (GrantCookies::of("a", "sixteen-letters-", "id"), 39),
         ] {
             let first = SetCookie::room(name_bytes) - 2;
             let most = first + 4 * SetCookie::room(name_bytes + 2);
@@ -247,10 +497,16 @@ mod tests {
     /// the main ones.
     #[test]
     fn no_two_consumers_share_a_cookie() {
-        let mut names: Vec<String> = GrantCookies::main_names().map(str::to_owned).to_vec();
+        let (main, apart) = GrantCookies::main_names();
+        let mut names: Vec<String> = [main, apart]
+            .as_flattened()
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect();
         for name in ["1", "-", "a", "a-", "a-1", "ci"] {
-            let cookies = GrantCookies::of(name, "id");
-            names.extend(cookies.names.iter().map(|name| name.clone().into_owned()));
+            let cookies = GrantCookies::of("a", name, "id");
+            let both = cookies.names.iter().chain(&cookies.apart);
+            names.extend(both.map(|name| name.clone().into_owned()));
         }
         let count = names.len();
         names.sort_unstable();

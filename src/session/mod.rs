@@ -11,6 +11,7 @@ mod fields;
 mod grant;
 mod grant_cookies;
 mod identity_token;
+mod kept_grants;
 mod key_ring;
 mod login;
 mod renewal;
@@ -24,7 +25,7 @@ pub use bot_tokens::{BotDue, BotFailure, BotLease, BotTokens, SeenBot};
 pub use circuit::Circuit;
 pub use grant::Grant;
 pub(crate) use grant::USUAL_LIFETIME;
-pub use grant_cookies::{GrantCookies, Present};
+pub use grant_cookies::{GrantCookies, Present, Sealed};
 pub use identity_token::{IdentityTokens, Subject, key_set};
 pub use key_ring::{KeyRing, SessionKey};
 pub use login::{PendingLogin, PendingLogins, SecondSignIn};
@@ -39,8 +40,24 @@ use crate::identity::Identity;
 use crate::oauth::random_text;
 use crate::time::UnixTime;
 
-/// Every cookie of ours begins with this, in any case it is written in; none goes upstream.
+/// Every cookie of ours for all paths begins with this.
 pub const COOKIE_PREFIX: &str = "__Host-bitgate";
+
+/// And this one for those that only our endpoints see.
+const APART_PREFIX: &str = "__Secure-bitgate";
+
+/// Where our endpoints are.
+pub const ENDPOINTS: &str = "/_bitgate/";
+
+/// Whether a cookie is ours, by its name or what begins with it, in any case it is written in: some servers
+/// fold the case of prefixes. None goes upstream, and none comes from there.
+#[must_use]
+pub fn is_our_cookie(name: &[u8]) -> bool {
+    [COOKIE_PREFIX, APART_PREFIX].iter().any(|prefix| {
+        name.get(..prefix.len())
+            .is_some_and(|head| head.eq_ignore_ascii_case(prefix.as_bytes()))
+    })
+}
 
 /// The cookie of the session token.
 pub const SESSION_COOKIE: &str = "__Host-bitgate";
@@ -80,10 +97,12 @@ mod tests {
     use zeroize::Zeroizing;
 
     use super::*;
+    use crate::host::{Host, NativeSignatures};
     use crate::http::{Cookies, Headers};
     use crate::oauth::State;
     use crate::session::key_ring::Purpose;
     use crate::session::sealed_box::Place;
+    use crate::slots::Memory;
     use crate::time::Seconds;
 
     #[derive(Debug)]
@@ -156,7 +175,11 @@ mod tests {
                 "{text:?}"
             );
             let grant = seal(Purpose::Grant, "__Host-bitgate-grant");
-            let opened = Grant::open(&ring, GrantCookies::main().place(""), &grant);
+            let opened = Grant::open(
+                &ring,
+                GrantCookies::main("https://a.test").place(""),
+                &grant,
+            );
             // White space behind a document is no harm.
             assert_eq!(opened.is_some(), text.ends_with(b" "), "{text:?}");
         }
@@ -182,16 +205,29 @@ mod tests {
             idle_timeout: Seconds(60),
         };
         let store = SessionStore::new(ring(), "id", lifetimes);
-        let (now, random, none) = (UnixTime(0), &mut Counter(0), Headers::default());
+        let (now, none) = (UnixTime(0), Headers::default());
         let none = Cookies::read(&none);
-        let issued = store.issue(identity, &grant("main"), &none, now, random);
+        let mut memory = Memory::default();
+        let mut host = Host {
+            now,
+            random: &mut Counter(0),
+            shared: &mut memory,
+            signatures: &NativeSignatures,
+        };
+        let issued = store.issue(identity, &grant("main"), &none, &mut host);
         let Issued {
             session_id,
             mut cookies,
         } = issued.unwrap();
-        let ci = GrantCookies::of("ci", "ci-id");
-        let sealed = store.seal_grant(&ci, &session_id, &grant("ci"), now, random);
-        cookies.extend(ci.set(&sealed.unwrap(), Seconds(60), ci.present(&none)));
+        let ci = GrantCookies::of("https://a.test", "ci", "ci-id");
+        let sealed = store.seal_grant(&ci, &session_id, &grant("ci"), now, host.random);
+        let sealed = Sealed {
+            session_id: &session_id,
+            session_ends_at: UnixTime(60),
+            ends_at: UnixTime(60),
+            text: &sealed.unwrap(),
+        };
+        cookies.extend(ci.set(sealed, ci.present(&none), now, host.shared));
         let pair = |cookie: &crate::http::SetCookie| {
             let line = cookie.header_value().unwrap().as_str().to_owned();
             line.split("; ").next().unwrap().to_owned()
@@ -200,8 +236,8 @@ mod tests {
         let headers = Headers::new(vec![("cookie".to_owned(), line.into_bytes())]);
         let cookies = Cookies::read(&headers);
         let open = || {
-            let main = store.open(&cookies, now).unwrap();
-            let named = store.open_named(&main, &ci, &cookies).unwrap();
+            let main = store.open(&cookies, now, &memory).unwrap();
+            let named = store.open_named(&main, &ci, &cookies, &memory).unwrap();
             (main, named)
         };
         let (cold, warm) = (open(), open());

@@ -38,8 +38,8 @@ pub enum Standing {
     Free(Spot),
     /// Somebody does.
     Leased,
-    /// It was renewed: the sealed grant that follows.
-    Renewed(String),
+    /// It was renewed: the sealed grant that follows, or where it lies, and when that ends.
+    Renewed(String, UnixTime),
     /// It could not be renewed.
     Failed {
         /// Not to be tried before.
@@ -322,7 +322,7 @@ impl Record {
         let is_older = self.grant_ends_at < grant_ends_at.0;
         match self.state {
             State::Renewed { sealed } if self.grant_ends_at > grant_ends_at.0 => {
-                Standing::Renewed(sealed)
+                Standing::Renewed(sealed, UnixTime(self.grant_ends_at))
             }
             // About a grant before this one, or this one itself as a result.
             State::Renewed { .. } => Standing::Free(spot(0)),
@@ -426,13 +426,13 @@ mod tests {
         );
         assert_eq!(
             site.look("s", END, 902),
-            Standing::Renewed("sealed".to_owned())
+            Standing::Renewed("sealed".to_owned(), next)
         );
         // Who already has it may renew it in its turn; an older one gets it as well.
         assert!(matches!(site.look("s", next, 902), Standing::Free(_)));
         assert_eq!(
             site.look("s", UnixTime(500), 902),
-            Standing::Renewed("sealed".to_owned())
+            Standing::Renewed("sealed".to_owned(), next)
         );
         assert!(matches!(site.look("other", END, 902), Standing::Free(_)));
         // When nobody can need it any more the slot is free again.
@@ -456,7 +456,7 @@ mod tests {
             .failed(&second, Failure::Refused, UnixTime(910), &mut site.memory);
         assert_eq!(
             site.look("s", END, 911),
-            Standing::Renewed("sealed".to_owned())
+            Standing::Renewed("sealed".to_owned(), next)
         );
     }
 

@@ -3,9 +3,20 @@
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
-use crate::session::{Absence, CLOCK_SKEW_SECONDS, Grant, Lifetimes, Session, SignedOut};
+use crate::session::{Absence, CLOCK_SKEW_SECONDS, Grant, Lifetimes, Sealed, Session, SignedOut};
 use crate::slots::SlotKeys;
 use crate::time::{Seconds, UnixTime};
+
+/// How a grant came here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Travel {
+    /// As it should.
+    Right,
+    /// Whole, though it is too large for that.
+    Heavy,
+    /// The cookies name an older one than that which is known here.
+    Behind,
+}
 
 /// A session with one of its grants, both opened: that of the main sign-in unless something else is
 /// said.
@@ -15,6 +26,7 @@ pub struct SignedIn {
     pub session: Session,
     /// Their tokens.
     pub grant: Grant,
+    pub(super) travel: Travel,
     /// Worked out once, since every request asks.
     renew_at: UnixTime,
     /// The same for where a sign-out would be.
@@ -23,15 +35,48 @@ pub struct SignedIn {
     pub(super) successor: RefCell<Option<(UnixTime, String)>>,
 }
 
+impl Session {
+    /// Whether it is still good, whatever became of its grants.
+    pub(super) fn liveness(&self, lifetimes: Lifetimes, now: UnixTime) -> Result<(), Absence> {
+        // Sealed by an instance whose clock is ahead, but not by much.
+        let skew = Seconds(CLOCK_SKEW_SECONDS);
+        if now.plus(skew) < self.issued_at || now.plus(skew) < self.seen_at {
+            return Err(Absence::Missing);
+        }
+        match now >= self.ends_at_if_seen(self.seen_at, lifetimes) {
+            true => Err(Absence::Expired),
+            false => Ok(()),
+        }
+    }
+
+    /// The configuration may have become stricter since sign-in.
+    fn ends_at_if_seen(&self, seen_at: UnixTime, lifetimes: Lifetimes) -> UnixTime {
+        let by_age = self.issued_at.plus(lifetimes.max_age);
+        let by_idleness = seen_at.plus(lifetimes.idle_timeout);
+        self.expires_at.min(by_age).min(by_idleness)
+    }
+}
+
 impl SignedIn {
-    pub(super) fn new(session: Session, grant: Grant) -> Rc<Self> {
+    pub(super) fn new(session: Session, grant: Grant, travel: Travel) -> Rc<Self> {
         Rc::new(Self {
             session,
+            travel,
             renew_at: grant.renew_at(),
             sign_out_place: OnceCell::new(),
             grant,
             successor: RefCell::new(None),
         })
+    }
+
+    /// Its grant, sealed into `text`.
+    pub(super) fn sealed<'a>(&'a self, text: &'a str) -> Sealed<'a> {
+        Sealed {
+            session_id: &self.session.id,
+            session_ends_at: self.session.expires_at,
+            ends_at: self.grant.expires_at,
+            text,
+        }
     }
 
     /// Where a sign-out of the session is remembered in `signed_out`.
@@ -47,18 +92,10 @@ impl SignedIn {
     }
 
     pub(super) fn liveness(&self, lifetimes: Lifetimes, now: UnixTime) -> Result<(), Absence> {
-        let Session {
-            issued_at, seen_at, ..
-        } = &self.session;
-        // Sealed by an instance whose clock is ahead, but not by much.
-        let skew = Seconds(CLOCK_SKEW_SECONDS);
-        if now.plus(skew) < *issued_at || now.plus(skew) < *seen_at {
-            return Err(Absence::Missing);
-        }
-        if now >= self.ends_at(lifetimes) {
-            Err(Absence::Expired)
-        } else {
-            Ok(())
+        self.session.liveness(lifetimes, now)?;
+        match now >= self.ends_at(lifetimes) {
+            true => Err(Absence::Expired),
+            false => Ok(()),
         }
     }
 
@@ -66,16 +103,9 @@ impl SignedIn {
         self.ends_at_if_seen(self.session.seen_at, lifetimes)
     }
 
-    /// The earliest of all ends. The configuration may have become stricter since sign-in.
+    /// The earliest of all ends.
     pub(super) fn ends_at_if_seen(&self, seen_at: UnixTime, lifetimes: Lifetimes) -> UnixTime {
-        let Session {
-            issued_at,
-            expires_at,
-            ..
-        } = &self.session;
-        let by_age = issued_at.plus(lifetimes.max_age);
-        let by_idleness = seen_at.plus(lifetimes.idle_timeout);
-        let end = (*expires_at).min(by_age).min(by_idleness);
+        let end = self.session.ends_at_if_seen(seen_at, lifetimes);
         // What cannot be renewed ends with its token.
         match self.grant.refresh_token {
             Some(_) => end,
@@ -106,6 +136,6 @@ impl SignedIn {
             lifetime: Seconds(0),
             scopes: None,
         };
-        Self::new(session, grant)
+        Self::new(session, grant, Travel::Right)
     }
 }

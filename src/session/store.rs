@@ -4,13 +4,17 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
-use crate::host::{NoRandomness, Random};
+use crate::host::{Host, NoRandomness, Random, SharedData};
 use crate::http::{Cookies, SetCookie};
 use crate::session::cache::VerifiedSessions;
 use crate::session::grant::NotWritten;
-use crate::session::grant_cookies::{NAMED_PREFIX, Parts};
+use crate::session::grant_cookies::{
+    Carried, Compared, NAMED_APART_PREFIX, NAMED_PREFIX, Sealed, is_large,
+};
+use crate::session::signed_in::Travel;
 use crate::session::{
-    COOKIE_PREFIX, Grant, GrantCookies, KeyRing, Revocations, SESSION_COOKIE, Session, SignedIn,
+    APART_PREFIX, COOKIE_PREFIX, ENDPOINTS, Grant, GrantCookies, KeyRing, Revocations,
+    SESSION_COOKIE, Session, SignedIn,
 };
 use crate::sorted::sorted;
 use crate::time::{Seconds, UnixTime};
@@ -38,6 +42,8 @@ pub enum Absence {
     /// There was one: it was idle for too long, too old, or its access token has ended and cannot
     /// be renewed.
     Expired,
+    /// It is good, and this instance does not know its grant: the browser has that.
+    Away,
     /// It was taken back.
     Revoked,
     /// No cookies of a session, or ones that do not open. An unreadable cookie is an absent one.
@@ -69,7 +75,7 @@ pub struct SessionStore {
     lifetimes: Lifetimes,
     revocations: Revocations,
     verified: RefCell<VerifiedSessions>,
-    main: GrantCookies,
+    main: Rc<GrantCookies>,
 }
 
 impl SessionStore {
@@ -78,13 +84,19 @@ impl SessionStore {
     pub fn new(ring: KeyRing, client_id: &str, lifetimes: Lifetimes) -> Self {
         let verified = RefCell::new(VerifiedSessions::new());
         Self {
+            main: Rc::new(GrantCookies::main(ring.site())),
             ring,
             client_id: client_id.to_owned(),
             lifetimes,
             revocations: Revocations::default(),
             verified,
-            main: GrantCookies::main(),
         }
+    }
+
+    /// Where the grant of the main sign-in lies.
+    #[must_use]
+    pub fn main(&self) -> &Rc<GrantCookies> {
+        &self.main
     }
 
     /// With sessions that were taken back.
@@ -104,17 +116,25 @@ impl SessionStore {
     ///
     /// # Errors
     /// [`Absence`] says whether there was one.
-    pub fn open(&self, cookies: &Cookies<'_>, now: UnixTime) -> Result<Rc<SignedIn>, Absence> {
+    pub fn open(
+        &self,
+        cookies: &Cookies<'_>,
+        now: UnixTime,
+        shared: &dyn SharedData,
+    ) -> Result<Rc<SignedIn>, Absence> {
         let token = cookies.single(SESSION_COOKIE).ok_or(Absence::Missing)?;
-        let parts = self.main.read(cookies).ok_or(Absence::Missing)?;
-        let known = self.verified.borrow_mut().find(None, token, &parts);
+        let carried = self.main.read(cookies).ok_or(Absence::Missing)?;
+        let known = self.verified.borrow_mut().find(None, token, &carried);
         let signed_in = match known {
             Some(signed_in) => signed_in,
             None => {
                 let session = Session::open(&self.ring, &self.client_id, token);
                 let session = session.ok_or(Absence::Missing)?;
-                self.verify(&self.main, session, token, &parts)
-                    .ok_or(Absence::Missing)?
+                session.liveness(self.lifetimes, now)?;
+                if self.revocations.cover(&session) {
+                    return Err(Absence::Revoked);
+                }
+                self.verify(&self.main, session, (token, carried), cookies, shared)?
             }
         };
         signed_in.liveness(self.lifetimes, now)?;
@@ -126,33 +146,157 @@ impl SessionStore {
 
     /// The session, which was opened from the same cookies, with the grant that lies in `names`. Not
     /// every session has one, and it may have ended.
-    #[must_use]
+    ///
+    /// # Errors
+    /// [`Absence`]: there is none, or the browser has it.
     pub fn open_named(
         &self,
         signed_in: &SignedIn,
         names: &GrantCookies,
         cookies: &Cookies<'_>,
-    ) -> Option<Rc<SignedIn>> {
-        let token = cookies.single(SESSION_COOKIE)?;
-        let parts = names.read(cookies)?;
+        shared: &dyn SharedData,
+    ) -> Result<Rc<SignedIn>, Absence> {
+        let token = cookies.single(SESSION_COOKIE).ok_or(Absence::Missing)?;
+        let carried = names.read(cookies).ok_or(Absence::Missing)?;
         let consumer = names.consumer();
-        let known = self.verified.borrow_mut().find(consumer, token, &parts);
-        known.or_else(|| self.verify(names, signed_in.session.clone(), token, &parts))
+        let known = self.verified.borrow_mut().find(consumer, token, &carried);
+        match known {
+            Some(known) => Ok(known),
+            None => {
+                let session = signed_in.session.clone();
+                self.verify(names, session, (token, carried), cookies, shared)
+            }
+        }
     }
 
     fn verify(
         &self,
         names: &GrantCookies,
         session: Session,
-        token: &str,
-        parts: &Parts<'_>,
-    ) -> Option<Rc<SignedIn>> {
-        let text = parts.join();
-        let grant = Grant::open(&self.ring, names.place(&session.id), &text)?;
-        let signed_in = SignedIn::new(session, grant);
+        (token, carried): (&str, Carried<'_>),
+        cookies: &Cookies<'_>,
+        shared: &dyn SharedData,
+    ) -> Result<Rc<SignedIn>, Absence> {
+        let (text, travel) = match carried {
+            Carried::Whole(parts) => {
+                let text = parts.join();
+                let is_heavy = is_large(&text);
+                (
+                    text,
+                    if is_heavy {
+                        Travel::Heavy
+                    } else {
+                        Travel::Right
+                    },
+                )
+            }
+            Carried::Kept(reference) => {
+                let known = names.find(&session.id, shared).and_then(|kept| {
+                    let travel = match reference.compare(&kept) {
+                        Compared::Same => Travel::Right,
+                        Compared::Newer => Travel::Behind,
+                        // Another instance has renewed it since.
+                        Compared::Older => return None,
+                    };
+                    Some((kept.sealed, travel))
+                });
+                let apart = || {
+                    let text = names.read_apart(cookies)?.join();
+                    reference.names(&text).then_some((text, Travel::Right))
+                };
+                known.or_else(apart).ok_or(Absence::Away)?
+            }
+        };
+        let grant = Grant::open(&self.ring, names.place(&session.id), &text);
+        let grant = grant.filter(|grant| match (carried, travel) {
+            (Carried::Kept(reference), Travel::Right) => reference.ends_at == grant.expires_at,
+            (Carried::Kept(_) | Carried::Whole(_), _) => true,
+        });
+        let signed_in = SignedIn::new(session, grant.ok_or(Absence::Missing)?, travel);
         let mut verified = self.verified.borrow_mut();
-        verified.keep(names.consumer(), token, text, Rc::clone(&signed_in));
-        Some(signed_in)
+        let weight = text.len();
+        let carried = match carried {
+            Carried::Whole(_) => text,
+            Carried::Kept(_) => carried.text(),
+        };
+        let consumer = names.consumer();
+        verified.keep(consumer, token, (carried, weight), Rc::clone(&signed_in));
+        Ok(signed_in)
+    }
+
+    /// The id of the session, whatever became of its grants and of itself.
+    #[must_use]
+    pub fn id_of(&self, cookies: &Cookies<'_>) -> Option<String> {
+        let token = cookies.single(SESSION_COOKIE)?;
+        Some(Session::open(&self.ring, &self.client_id, token)?.id)
+    }
+
+    /// The session, which may be over, and the cookies that bring its grant of `names`, which lies apart, to
+    /// whichever instance is asked next. This one keeps it.
+    #[must_use]
+    pub fn bring(
+        &self,
+        names: &GrantCookies,
+        cookies: &Cookies<'_>,
+        host: &mut Host<'_>,
+    ) -> Option<(Session, Vec<SetCookie>)> {
+        let token = cookies.single(SESSION_COOKIE)?;
+        let session = Session::open(&self.ring, &self.client_id, token)?;
+        if let Some(Carried::Whole(_)) = names.read(cookies) {
+            return Some((session, Vec::new()));
+        }
+        let apart = names.read_apart(cookies).map(|parts| parts.join());
+        let known = names.find(&session.id, host.shared);
+        let both = apart.into_iter().chain(known.map(|kept| kept.sealed));
+        let opened = both.filter_map(|text| {
+            let grant = Grant::open(&self.ring, names.place(&session.id), &text)?;
+            Some((grant, text))
+        });
+        let (grant, text) = opened.max_by_key(|(grant, _)| grant.expires_at)?;
+        let sealed = Sealed {
+            session_id: &session.id,
+            session_ends_at: session.expires_at,
+            ends_at: grant.expires_at,
+            text: &text,
+        };
+        names.keep(sealed, host.now, host.shared);
+        let set = names.bring(sealed, names.present(cookies), host.now);
+        Some((session, set))
+    }
+
+    /// The cookies that let a grant travel as it should from now on; most often there is nothing to do.
+    #[must_use]
+    pub fn settle(
+        &self,
+        signed_in: &SignedIn,
+        names: &GrantCookies,
+        cookies: &Cookies<'_>,
+        host: &mut Host<'_>,
+    ) -> Vec<SetCookie> {
+        let session_id = &signed_in.session.id;
+        let present = names.present(cookies);
+        let (is_brought, text) = match (signed_in.travel, names.read(cookies)) {
+            (Travel::Heavy, Some(Carried::Whole(parts))) => {
+                let text = parts.join();
+                if !names.keep(signed_in.sealed(&text), host.now, host.shared) {
+                    return Vec::new();
+                }
+                (parts.lies_apart, Some(text))
+            }
+            (Travel::Behind, Some(Carried::Kept(_))) => (false, None),
+            (Travel::Right | Travel::Heavy | Travel::Behind, _) => return Vec::new(),
+        };
+        let Some(newest) = names.find(session_id, host.shared) else {
+            return Vec::new();
+        };
+        let sealed = Sealed {
+            ends_at: newest.ends_at,
+            ..signed_in.sealed(&newest.sealed)
+        };
+        match is_brought && text.as_ref() == Some(&newest.sealed) {
+            true => names.set_reference(sealed, present, host.now),
+            false => names.set(sealed, present, host.now, host.shared),
+        }
     }
 
     /// Starts a session now, and gives the cookies that carry it.
@@ -164,27 +308,37 @@ impl SessionStore {
         identity: crate::identity::Identity,
         grant: &Grant,
         present: &Cookies<'_>,
-        now: UnixTime,
-        random: &mut dyn Random,
+        host: &mut Host<'_>,
     ) -> Result<Issued, NotIssued> {
+        let now = host.now;
         let session = Session {
-            id: Session::generate_id(random)?,
+            id: Session::generate_id(host.random)?,
             identity,
             issued_at: now,
             expires_at: now.plus(self.lifetimes.max_age),
             seen_at: now,
         };
         let max_age = self.lifetimes.max_age;
-        let token = session.seal(&self.ring, &self.client_id, now, random)?;
+        let token = session.seal(&self.ring, &self.client_id, now, host.random)?;
         let mut cookies = vec![SetCookie::new(SESSION_COOKIE, token, max_age)];
-        let text = grant.seal(&self.ring, self.main.place(&session.id), now, random)?;
+        let text = self.seal_grant(&self.main, &session.id, grant, now, host.random)?;
+        let sealed = Sealed {
+            session_id: &session.id,
+            session_ends_at: session.expires_at,
+            ends_at: grant.expires_at,
+            text: &text,
+        };
+        self.main.keep(sealed, now, host.shared);
         let there = self.main.present(present);
-        let set = self.main.cut(&text, max_age, there);
-        cookies.extend(set.map_err(NotWritten::from)?);
+        cookies.extend(self.main.set(sealed, there, now, host.shared));
         // Those of an earlier session never open again, and weigh on every request.
-        let named = present.names_with_prefix(NAMED_PREFIX).into_iter();
-        let named = named.take(MAX_REMOVED).map(str::to_owned);
-        cookies.extend(named.map(SetCookie::removal));
+        let named = |prefix| {
+            let names = present.names_with_prefix(prefix).into_iter();
+            let names = names.take(MAX_REMOVED).map(str::to_owned);
+            names.map(SetCookie::removal)
+        };
+        cookies.extend(named(NAMED_PREFIX));
+        cookies.extend(named(NAMED_APART_PREFIX).map(|cookie| cookie.below(ENDPOINTS)));
         Ok(Issued {
             session_id: session.id,
             cookies,
@@ -220,7 +374,7 @@ impl SessionStore {
     ) -> Option<Rc<SignedIn>> {
         let session = signed_in.session.clone();
         let grant = Grant::open(&self.ring, names.place(&session.id), sealed)?;
-        Some(SignedIn::new(session, grant))
+        Some(SignedIn::new(session, grant, Travel::Right))
     }
 
     /// The cookie that moves the idle timeout, once per tenth of it; `None` if there is nothing to
@@ -256,16 +410,20 @@ impl SessionStore {
     /// did not bring them, and others that it brought.
     #[must_use]
     pub fn removals(&self, present: &Cookies<'_>) -> Vec<SetCookie> {
-        let mut names = present.names_with_prefix(COOKIE_PREFIX);
-        names.truncate(MAX_REMOVED);
-        names.push(SESSION_COOKIE);
-        names.extend(GrantCookies::main_names());
-        let mut names = sorted(names);
-        names.dedup();
-        names
-            .into_iter()
-            .map(|name| SetCookie::removal(name.to_owned()))
-            .collect()
+        let removals = |prefix, always: &[&'static str]| {
+            let mut names = present.names_with_prefix(prefix);
+            names.truncate(MAX_REMOVED);
+            names.extend(always);
+            let mut names = sorted(names);
+            names.dedup();
+            let names = names.into_iter().map(str::to_owned);
+            names.map(SetCookie::removal).collect::<Vec<_>>()
+        };
+        let (names, apart) = GrantCookies::main_names();
+        let mut cookies = removals(COOKIE_PREFIX, &[&[SESSION_COOKIE], &names[..]].concat());
+        let apart = removals(APART_PREFIX, &apart).into_iter();
+        cookies.extend(apart.map(|cookie| cookie.below(ENDPOINTS)));
+        cookies
     }
 
     /// When the session ends if it is not used again.

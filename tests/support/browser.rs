@@ -30,7 +30,12 @@ impl Jar {
                 line.len()
             );
             let attributes: Vec<&str> = parts.collect();
-            for wanted in ["Path=/", "Secure", "HttpOnly", "SameSite=Lax"] {
+            // RFC 6265bis section 4.1.3: what the prefix demands.
+            let path = match name.strip_prefix("__Secure-") {
+                Some(_) => "Path=/_bitgate/",
+                None => "Path=/",
+            };
+            for wanted in [path, "Secure", "HttpOnly", "SameSite=Lax"] {
                 assert!(attributes.contains(&wanted), "{name} lacks {wanted}");
             }
             assert!(
@@ -46,9 +51,17 @@ impl Jar {
         }
     }
 
+    /// What goes to a page of the site.
     pub fn header(&self) -> String {
+        self.header_for("/")
+    }
+
+    /// What goes to `path`.
+    pub fn header_for(&self, path: &str) -> String {
+        let is_endpoint = path.starts_with("/_bitgate/");
         self.0
             .iter()
+            .filter(|(name, _)| is_endpoint || !name.starts_with("__Secure-"))
             .map(|(name, value)| format!("{name}={value}"))
             .collect::<Vec<_>>()
             .join("; ")
@@ -97,11 +110,11 @@ impl<'w> Browser<'w> {
 
     /// Sends a request with the cookies, and keeps those of the answer.
     pub fn send(&mut self, mut request: Request) -> Response {
+        let ours = self.jar.header_for(request.uri().path());
         let headers = request.headers_mut();
         headers
             .entry("host")
             .or_insert_with(|| "localhost:10000".parse().unwrap());
-        let ours = self.jar.header();
         let theirs = headers
             .get("cookie")
             .map(|value| value.to_str().unwrap().to_owned());

@@ -1,11 +1,9 @@
 //! The gate that the conversations are held with.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use bitgate::config::Config;
 use bitgate::gate::Gate;
-use bitgate::host::{SharedData, Version};
 
 use crate::setup::KEY_TEXT;
 
@@ -42,23 +40,4 @@ pub(super) fn gate(client_secret: &str) -> Rc<Gate> {
     };
     let config = Config::parse(CONFIG.as_bytes(), &environment).expect("a good configuration");
     Gate::new(config).expect("a key")
-}
-
-/// Data that workers share, with nobody to share it with.
-#[derive(Debug, Default)]
-pub(super) struct Memory(HashMap<String, (Vec<u8>, Version)>);
-
-impl SharedData for Memory {
-    fn read(&self, key: &str) -> Option<(Vec<u8>, Version)> {
-        self.0.get(key).cloned()
-    }
-
-    fn write(&mut self, key: &str, value: &[u8], expected: Option<Version>) -> bool {
-        let version = self.0.get(key).map_or(0, |(_, version)| *version);
-        let fits = version == 0 || expected.is_none_or(|expected| expected == version);
-        if fits {
-            self.0.insert(key.to_owned(), (value.to_vec(), version + 1));
-        }
-        fits
-    }
 }

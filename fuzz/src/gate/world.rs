@@ -12,10 +12,12 @@ use bitgate::time::{Seconds, UnixTime};
 
 use super::oracle::CI_GRANT;
 use super::script::Fields;
-use super::site::{Memory, gate};
+use super::site::gate;
 use super::{answer, upstream};
 use crate::http::read;
-use crate::setup::{LIFETIMES, NOW, Seeded, grant, identity, is_one_line, pair_of, ring, store};
+use crate::setup::{
+    LIFETIMES, Memory, NOW, Seeded, grant, identity, is_one_line, pair_of, ring, store,
+};
 
 /// A sealed session that somebody was given, and the first cookie of its grant.
 #[derive(Clone)]
@@ -71,7 +73,13 @@ impl World {
         let none = Headers::default();
         let none = Cookies::read(&none);
         let grant = grant(self.now);
-        let issued = store().issue(identity(), &grant, &none, self.now, &mut self.random);
+        let mut host = Host {
+            now: self.now,
+            random: &mut self.random,
+            shared: &mut self.shared,
+            signatures: &NativeSignatures,
+        };
+        let issued = store().issue(identity(), &grant, &none, &mut host);
         let pairs: Vec<_> = issued
             .iter()
             .flat_map(|issued| &issued.cookies)
@@ -161,7 +169,7 @@ impl World {
         let field = ("cookie".to_owned(), self.cookie().into_bytes());
         let headers = Headers::new(vec![field]);
         let cookies = Cookies::read(&headers);
-        let opened = store().open(&cookies, self.now);
+        let opened = store().open(&cookies, self.now, &self.shared);
         assert!(
             !has_session || opened.is_ok(),
             "a new session does not open"

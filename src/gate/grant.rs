@@ -1,0 +1,135 @@
+//! `/_bitgate/grant?rd=`: where a browser brings a grant that an instance does not know, such as one that
+//! has just started. The cookies that hold it travel to our endpoints alone.
+//!
+//! ```text
+//! GET /page ──▶ 307 /_bitgate/grant?rd=/page ──▶ 307 /page, with the grant in its cookies once more
+//! ```
+//! The second answer lets the grant travel to whichever instance is asked next, so that no browser is sent
+//! around between two of them. 307 keeps method and body (RFC 9110 section 15.4.8), and both are of
+//! this site.
+
+use crate::gate::client::{Asker, Client};
+use crate::gate::login::parameter;
+use crate::gate::refusal::Refusal;
+use crate::gate::{Event, EventKind, Gate, PREFIX, Reason, Step, may_be_ours};
+use crate::host::Host;
+use crate::http::{Cookies, HeaderValue, Request, RequestTarget, Response, SetCookie};
+use crate::policy::Rule;
+use crate::session::{Absence, SecondSignIn};
+
+/// The longest target that is sent along: encoded it has up to three times as many bytes.
+const LONGEST_TARGET: usize = 6_000;
+
+impl Gate {
+    /// Sends whoever can follow to bring the grant of the session, or that of a further `consumer`.
+    pub(super) fn send_for_grant(
+        &self,
+        request: &Request,
+        named: Option<(usize, &Rule)>,
+        consumer: Option<&str>,
+    ) -> Step {
+        let follows = match Asker::from(request).client {
+            Client::Navigation => true,
+            // No browser follows in the place of a handshake.
+            Client::Program => !request.headers.contains("upgrade"),
+            Client::Git | Client::GitLfs | Client::Grpc | Client::GrpcWeb | Client::GrpcWebText => {
+                false
+            }
+        };
+        let target = request.target.as_str();
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("rd", target);
+        if let Some(consumer) = consumer {
+            query.append_pair("consumer", consumer);
+        }
+        let path = format!("{PREFIX}/grant?{}", query.finish());
+        let event = Event {
+            rule: named.map(|(index, rule)| rule.label(index)),
+            ..self.redirected(request)
+        };
+        let sent = self.temporary_redirect(&path, &[], event);
+        match sent.filter(|_| follows && target.len() <= LONGEST_TARGET) {
+            Some(step) => step,
+            None => Refusal::new(Reason::GrantElsewhere)
+                .with_retry(target)
+                .into_step(request, named),
+        }
+    }
+
+    /// Takes a grant over from its cookies, and sends the browser back.
+    pub(super) fn on_grant(&self, request: &Request, host: &mut Host<'_>) -> Step {
+        let bad = |detail: String| {
+            let refusal = Refusal::new(Reason::BadRequest).with_detail(detail);
+            refusal.into_step(request, None)
+        };
+        let (rd, name) = match (parameter(request, "rd"), parameter(request, "consumer")) {
+            (Ok(rd), Ok(name)) => (rd.unwrap_or_else(|| "/".to_owned()), name),
+            (Err(detail), _) | (_, Err(detail)) => return bad(detail),
+        };
+        // Only a path on the own origin can be read as a target.
+        let rd = match RequestTarget::parse(rd.as_bytes()) {
+            Ok(target) if may_be_ours(&target) => "/".to_owned(),
+            Ok(target) => target.as_str().to_owned(),
+            Err(error) => return bad(format!("rd: {error}")),
+        };
+        let consumer = match &name {
+            None => &self.consumers.main,
+            Some(name) => match self.consumers.named(name) {
+                Some(consumer) => consumer,
+                None => {
+                    return bad("expected the name of a consumer, but found another".to_owned());
+                }
+            },
+        };
+        let cookies = Cookies::read(&request.headers);
+        let signed_in = match self.session(&cookies, host) {
+            Ok(signed_in) => Some(signed_in),
+            Err(Absence::Away) => None,
+            Err(absence) => {
+                let why = (Reason::from(absence), None);
+                return self.ask_to_sign_in(request, &cookies, &rd, why, host);
+            }
+        };
+        let brought = self.sessions.bring(&consumer.cookies, &cookies, host);
+        let sent = brought.and_then(|(session, set)| {
+            let event = Event {
+                account_id: Some(session.identity.account_id),
+                ..self.redirected(request)
+            };
+            self.temporary_redirect(&rd, &set, event)
+        });
+        if let Some(step) = sent {
+            return step;
+        }
+        let why = match (signed_in, name) {
+            (Some(signed_in), Some(consumer)) => {
+                let session_id = signed_in.session.id.clone();
+                let second = SecondSignIn {
+                    consumer,
+                    session_id,
+                };
+                (Reason::NoGrant, Some(second))
+            }
+            (_, _) => (Reason::NoSession, None),
+        };
+        self.ask_to_sign_in(request, &cookies, &rd, why, host)
+    }
+
+    fn redirected(&self, request: &Request) -> Event {
+        Event {
+            reason: Some(Reason::GrantElsewhere),
+            ..Event::new(EventKind::Redirected).of(request)
+        }
+    }
+
+    /// `None` if the path is no header value.
+    fn temporary_redirect(&self, path: &str, set: &[SetCookie], event: Event) -> Option<Step> {
+        let url = format!("{}{path}", self.config.public.origin);
+        let location = HeaderValue::try_from(url).ok()?;
+        let code = HeaderValue::fixed(Reason::GrantElsewhere.code());
+        let response = Response::temporary_redirect(location)
+            .with("x-bitgate-reason", code)
+            .with_cookies(set);
+        Some(Step::Respond(response, event))
+    }
+}
