@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use bitgate_simulator::bitbucket::{Fault, FaultResponse};
 use serde_json::{Value, json};
-use support::browser::{Jar, header};
+use support::browser::{Jar, SITE, header};
 use support::envoy_edge::EnvoyEdge;
 use support::setup::Setup;
 use support::world::{Kind, Surroundings, World};
@@ -88,9 +88,13 @@ impl Fleet {
     }
 
     fn request(&self) -> Request {
-        let request = http::Request::get(self.path).header("host", "localhost:10000");
+        self.request_of(self.path)
+    }
+
+    fn request_of(&self, path: &str) -> Request {
+        let request = http::Request::get(path).header("host", "localhost:10000");
         request
-            .header("cookie", self.jar.header())
+            .header("cookie", self.jar.header_for(path))
             .body(Vec::new())
             .unwrap()
     }
@@ -100,8 +104,30 @@ impl Fleet {
             .send_all(vec![self.request()])
             .pop()
             .unwrap();
-        self.jar.take(&answer);
+        self.take(instance, answer)
+    }
+
+    /// Keeps the cookies, and follows as a browser does, with a balancer in front that gives each request
+    /// to the next instance.
+    fn take(&mut self, instance: usize, mut answer: Response) -> Response {
+        for hop in 1.. {
+            self.jar.take(&answer);
+            if answer.status() != 307 {
+                break;
+            }
+            assert!(hop <= 2, "sent around: {}", header(&answer, "location"));
+            let location = header(&answer, "location");
+            let path = location.strip_prefix(SITE).unwrap().to_owned();
+            let edge = &self.edges[(instance + hop) % self.edges.len()];
+            answer = edge.send_all(vec![self.request_of(&path)]).pop().unwrap();
+        }
         answer
+    }
+
+    fn take_all(&mut self, answers: Vec<(usize, Response)>) -> Vec<Response> {
+        let answers = answers.into_iter();
+        let taken = answers.map(|(instance, answer)| self.take(instance, answer));
+        taken.collect()
     }
 
     /// One more instance, with a configuration of its own.
@@ -113,11 +139,8 @@ impl Fleet {
 
     fn send_many_to(&mut self, instance: usize, count: usize) -> Vec<Response> {
         let requests = (0..count).map(|_| self.request()).collect();
-        let answers = self.edges[instance].send_all(requests);
-        for answer in &answers {
-            self.jar.take(answer);
-        }
-        answers
+        let answers = self.edges[instance].send_all(requests).into_iter();
+        self.take_all(answers.map(|answer| (instance, answer)).collect())
     }
 
     /// All at once, as evenly as it gets over the instances. Cookies are taken from the answers.
@@ -125,22 +148,22 @@ impl Fleet {
         let threads: Vec<_> = self
             .edges
             .iter()
-            .map(|edge| {
+            .enumerate()
+            .map(|(instance, edge)| {
                 let edge = Arc::clone(edge);
                 let requests = (0..count / self.edges.len())
                     .map(|_| self.request())
                     .collect();
-                std::thread::spawn(move || edge.send_all(requests))
+                std::thread::spawn(move || {
+                    let answers = edge.send_all(requests).into_iter();
+                    answers.map(|answer| (instance, answer)).collect::<Vec<_>>()
+                })
             })
             .collect();
-        let answers: Vec<Response> = threads
-            .into_iter()
-            .flat_map(|t| t.join().unwrap())
-            .collect();
-        for answer in &answers {
-            self.jar.take(answer);
-        }
-        answers
+        let threads = threads.into_iter();
+        let answers = threads.flat_map(|thread| thread.join().unwrap());
+        let answers = answers.collect();
+        self.take_all(answers)
     }
 
     fn advance(&self, seconds: u64) {

@@ -9,11 +9,10 @@
 //! this site.
 
 use crate::gate::client::{Asker, Client};
-use crate::gate::login::parameter;
 use crate::gate::refusal::Refusal;
 use crate::gate::{Event, EventKind, Gate, PREFIX, Reason, Step, may_be_ours};
 use crate::host::Host;
-use crate::http::{Cookies, HeaderValue, Request, RequestTarget, Response, SetCookie};
+use crate::http::{Cookies, HeaderValue, Request, Response, SetCookie};
 use crate::policy::Rule;
 use crate::session::{Absence, SecondSignIn};
 
@@ -58,36 +57,26 @@ impl Gate {
 
     /// Takes a grant over from its cookies, and sends the browser back.
     pub(super) fn on_grant(&self, request: &Request, host: &mut Host<'_>) -> Step {
-        let bad = |detail: String| {
-            let refusal = Refusal::new(Reason::BadRequest).with_detail(detail);
-            refusal.into_step(request, None)
+        let (target, name) = match self.asked_for(request) {
+            Ok(asked) => asked,
+            Err(detail) => {
+                let refusal = Refusal::new(Reason::BadRequest).with_detail(detail);
+                return refusal.into_step(request, None);
+            }
         };
-        let (rd, name) = match (parameter(request, "rd"), parameter(request, "consumer")) {
-            (Ok(rd), Ok(name)) => (rd.unwrap_or_else(|| "/".to_owned()), name),
-            (Err(detail), _) | (_, Err(detail)) => return bad(detail),
+        let rd = match may_be_ours(&target) {
+            true => "/",
+            false => target.as_str(),
         };
-        // Only a path on the own origin can be read as a target.
-        let rd = match RequestTarget::parse(rd.as_bytes()) {
-            Ok(target) if may_be_ours(&target) => "/".to_owned(),
-            Ok(target) => target.as_str().to_owned(),
-            Err(error) => return bad(format!("rd: {error}")),
-        };
-        let consumer = match &name {
-            None => &self.consumers.main,
-            Some(name) => match self.consumers.named(name) {
-                Some(consumer) => consumer,
-                None => {
-                    return bad("expected the name of a consumer, but found another".to_owned());
-                }
-            },
-        };
+        let named = name.as_deref().and_then(|name| self.consumers.named(name));
+        let consumer = named.unwrap_or(&self.consumers.main);
         let cookies = Cookies::read(&request.headers);
         let signed_in = match self.session(&cookies, host) {
             Ok(signed_in) => Some(signed_in),
             Err(Absence::Away) => None,
             Err(absence) => {
                 let why = (Reason::from(absence), None);
-                return self.ask_to_sign_in(request, &cookies, &rd, why, host);
+                return self.ask_to_sign_in(request, &cookies, rd, why, host);
             }
         };
         let brought = self.sessions.bring(&consumer.cookies, &cookies, host);
@@ -96,7 +85,7 @@ impl Gate {
                 account_id: Some(session.identity.account_id),
                 ..self.redirected(request)
             };
-            self.temporary_redirect(&rd, &set, event)
+            self.temporary_redirect(rd, &set, event)
         });
         if let Some(step) = sent {
             return step;
@@ -112,7 +101,7 @@ impl Gate {
             }
             (_, _) => (Reason::NoSession, None),
         };
-        self.ask_to_sign_in(request, &cookies, &rd, why, host)
+        self.ask_to_sign_in(request, &cookies, rd, why, host)
     }
 
     fn redirected(&self, request: &Request) -> Event {

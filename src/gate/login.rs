@@ -109,24 +109,13 @@ impl Gate {
             let refusal = Refusal::new(Reason::MethodNotAllowed).with_allow("GET, HEAD");
             return refusal.into_step(request, None);
         }
-        let bad = |detail: String| {
-            let refusal = Refusal::new(Reason::BadRequest).with_detail(detail);
-            refusal.into_step(request, None)
+        let (target, consumer) = match self.asked_for(request) {
+            Ok(asked) => asked,
+            Err(detail) => {
+                let refusal = Refusal::new(Reason::BadRequest).with_detail(detail);
+                return refusal.into_step(request, None);
+            }
         };
-        let (rd, consumer) = match (parameter(request, "rd"), parameter(request, "consumer")) {
-            (Ok(rd), Ok(consumer)) => (rd, consumer),
-            (Err(detail), _) | (_, Err(detail)) => return bad(detail),
-        };
-        // Only a path on the own origin can be read as a target.
-        let target = RequestTarget::parse(rd.as_deref().unwrap_or("/").as_bytes());
-        let target = match target {
-            Ok(target) => target,
-            Err(error) => return bad(format!("rd: {error}")),
-        };
-        let is_unknown = |name: &str| self.consumers.named(name).is_none();
-        if consumer.as_deref().is_some_and(is_unknown) {
-            return bad("expected the name of a consumer, but found another".to_owned());
-        }
         let cookies = Cookies::read(&request.headers);
         if Asker::from(request).client != Client::Navigation {
             return Refusal::new(Reason::NoSession).into_step(request, None);
@@ -152,6 +141,23 @@ impl Gate {
                 let why = (Reason::from(absence), None);
                 self.ask_to_sign_in(request, &cookies, return_to, why, host)
             }
+        }
+    }
+
+    /// The page to go to, `/` if none is named, and the consumer that is named in the query.
+    pub(super) fn asked_for(
+        &self,
+        request: &Request,
+    ) -> Result<(RequestTarget, Option<String>), String> {
+        let rd = parameter(request, "rd")?;
+        let consumer = parameter(request, "consumer")?;
+        // Only a path on the own origin can be read as a target.
+        let target = RequestTarget::parse(rd.as_deref().unwrap_or("/").as_bytes());
+        let target = target.map_err(|error| format!("rd: {error}"))?;
+        let is_unknown = |name: &str| self.consumers.named(name).is_none();
+        match consumer.as_deref().is_some_and(is_unknown) {
+            true => Err("expected the name of a consumer, but found another".to_owned()),
+            false => Ok((target, consumer)),
         }
     }
 
@@ -220,7 +226,7 @@ fn login_path(rd: &str, consumer: Option<&str>) -> String {
 }
 
 /// A parameter of the query, which may be there once.
-pub(super) fn parameter(request: &Request, wanted: &str) -> Result<Option<String>, String> {
+fn parameter(request: &Request, wanted: &str) -> Result<Option<String>, String> {
     let query = request.target.query().unwrap_or("");
     let mut given = form_urlencoded::parse(query.as_bytes())
         .filter(|(name, _)| name == wanted)

@@ -69,16 +69,7 @@ impl KeptGrants {
 
     /// The grant of a session.
     pub(super) fn find(&self, session_id: &str, shared: &dyn SharedData) -> Option<Kept> {
-        let SlotKeys { name: mac, keys } = self.0.place(session_id);
-        for key in keys {
-            // Never written, so nothing was ever put behind it.
-            let (bytes, _) = shared.read(&key)?;
-            match Record::read(bytes) {
-                Some(record) if record.mac == mac => return Some(record.kept),
-                Some(_) | None => {}
-            }
-        }
-        None
+        self.look(session_id, UnixTime(0), shared).kept
     }
 
     /// Keeps a grant as long as its session can live, unless there is a newer one. `false` if all slots
@@ -92,12 +83,17 @@ impl KeptGrants {
         shared: &mut dyn SharedData,
     ) -> bool {
         for _ in 0..ATTEMPTS {
-            let (mac, key, version) = match self.look(session_id, kept, now, shared) {
-                Look::Free(mac, key, version) => (mac, key, version),
-                Look::There => return true,
-                Look::Full => return false,
+            let seen = self.look(session_id, now, shared);
+            if seen
+                .kept
+                .is_some_and(|known| known == *kept || known.ends_at > kept.ends_at)
+            {
+                return true;
+            }
+            let Some((key, version)) = seen.slot else {
+                return false;
             };
-            let Kept { ends_at, sealed } = kept;
+            let (mac, Kept { ends_at, sealed }) = (seen.mac, kept);
             let record = format!("{mac} {} {} {sealed}", until.0, ends_at.0);
             if shared.write(&key, record.as_bytes(), Some(version)) {
                 return true;
@@ -106,50 +102,44 @@ impl KeptGrants {
         false
     }
 
-    fn look(&self, session_id: &str, kept: &Kept, now: UnixTime, shared: &dyn SharedData) -> Look {
+    /// Empties the slot of a session that was signed out.
+    pub(super) fn forget(&self, session_id: &str, shared: &mut dyn SharedData) {
+        let seen = self.look(session_id, UnixTime(0), shared);
+        if let (Some(_), Some((key, version))) = (seen.kept, seen.slot) {
+            // Somebody who is faster puts what the check of sign-outs refuses.
+            shared.write(&key, b"-", Some(version));
+        }
+    }
+
+    fn look(&self, session_id: &str, now: UnixTime, shared: &dyn SharedData) -> Seen {
         let SlotKeys { name: mac, keys } = self.0.place(session_id);
-        let mut free = None;
+        let (mut slot, mut kept) = (None, None);
         for key in keys {
             let Some((bytes, version)) = shared.read(&key) else {
-                free = free.or(Some((key, NO_VERSION)));
+                // Never written, so nothing was ever put behind it.
+                slot = slot.or(Some((key, NO_VERSION)));
                 break;
             };
             match Record::read(bytes) {
                 Some(record) if record.mac == mac => {
-                    return match record.kept == *kept || record.kept.ends_at > kept.ends_at {
-                        true => Look::There,
-                        false => Look::Free(mac, key, version),
-                    };
+                    (slot, kept) = (Some((key, version)), Some(record.kept));
+                    break;
                 }
                 Some(record) if now.0 < record.kept_until => {}
-                Some(_) | None => free = free.or(Some((key, version))),
+                Some(_) | None => slot = slot.or(Some((key, version))),
             }
         }
-        free.map_or(Look::Full, |(key, version)| Look::Free(mac, key, version))
-    }
-
-    /// Empties the slot of a session that was signed out.
-    pub(super) fn forget(&self, session_id: &str, shared: &mut dyn SharedData) {
-        let SlotKeys { name: mac, keys } = self.0.place(session_id);
-        for key in keys {
-            let Some((bytes, version)) = shared.read(&key) else {
-                return;
-            };
-            if Record::read(bytes).is_some_and(|record| record.mac == mac) {
-                // Somebody who is faster puts what the next sign-out check refuses.
-                shared.write(&key, b"-", Some(version));
-                return;
-            }
-        }
+        Seen { mac, slot, kept }
     }
 }
 
-enum Look {
-    /// It can be written here: what names the session, the slot and its version.
-    Free(String, String, Version),
-    /// It is there, or a newer one.
-    There,
-    Full,
+/// What the slots of a session hold.
+struct Seen {
+    /// What names the session.
+    mac: String,
+    /// The slot that is its own, or else one that is free, and its version.
+    slot: Option<(String, Version)>,
+    kept: Option<Kept>,
 }
 
 #[cfg(test)]
