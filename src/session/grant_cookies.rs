@@ -18,7 +18,6 @@
 //! What an instance is brought from there travels once more as above, but with "~" for the ".", so that the
 //! next instance that is asked learns it too.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use crate::host::SharedData;
@@ -29,23 +28,14 @@ use crate::session::key_ring::Purpose;
 use crate::session::sealed_box::Place;
 use crate::time::{Seconds, UnixTime};
 
-/// The cookies of the main sign-in's grant, in order.
-const MAIN: [&str; 5] = [
-    "__Host-bitgate-grant",
-    "__Host-bitgate-grant.1",
-    "__Host-bitgate-grant.2",
-    "__Host-bitgate-grant.3",
-    "__Host-bitgate-grant.4",
-];
+/// The most cookies of one grant.
+const MOST: usize = 5;
+
+/// The first cookie of the main sign-in's grant; those of all further consumers begin with it and "-".
+const MAIN: &str = "__Host-bitgate-grant";
 
 /// The same, apart.
-const MAIN_APART: [&str; 5] = [
-    "__Secure-bitgate-grant",
-    "__Secure-bitgate-grant.1",
-    "__Secure-bitgate-grant.2",
-    "__Secure-bitgate-grant.3",
-    "__Secure-bitgate-grant.4",
-];
+const MAIN_APART: &str = "__Secure-bitgate-grant";
 
 /// The cookies of all further consumers begin with this.
 pub(super) const NAMED_PREFIX: &str = "__Host-bitgate-grant-";
@@ -64,23 +54,56 @@ const TAG: usize = 22;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TooLarge;
 
-type Names = [Cow<'static, str>; MAIN.len()];
-
 /// Where the grant of one consumer lies.
 pub struct GrantCookies {
     names: Names,
     apart: Names,
     kept: KeptGrants,
     /// What its boxes are bound to.
-    place: Cow<'static, str>,
+    place: String,
     consumer: Option<String>,
+}
+
+/// Names of cookies, by the first one.
+struct Names(String);
+
+impl Names {
+    /// The name of one part.
+    fn of(&self, part: usize) -> String {
+        match part {
+            0 => self.0.clone(),
+            _ => format!("{}.{part}", self.0),
+        }
+    }
+
+    /// Which of them a request brought, a bit for each.
+    fn present(&self, cookies: &Cookies<'_>) -> u8 {
+        // Most often it is none but the first one.
+        if !cookies.contains_prefix(&self.0) {
+            return 0;
+        }
+        let is_present = |part: &usize| cookies.contains(&self.of(*part));
+        (0..MOST)
+            .filter(is_present)
+            .fold(0, |bits, part| bits | bit(part))
+    }
+
+    /// Takes away those beyond the first `count` that are present.
+    fn removals(&self, present: u8, count: usize) -> impl Iterator<Item = SetCookie> {
+        let parts = (count..MOST).filter(move |part| present & bit(*part) != 0);
+        parts.map(|part| SetCookie::removal(self.of(part)))
+    }
+}
+
+fn bit(part: usize) -> u8 {
+    u32::try_from(part).map_or(0, |part| 1_u8.wrapping_shl(part))
 }
 
 /// Which of a grant's cookies a request brought.
 #[derive(Clone, Copy, Debug)]
 pub struct Present {
-    names: [bool; MAIN.len()],
-    apart: [bool; MAIN.len()],
+    names: u8,
+    apart: u8,
 }
 
 /// A sealed grant on its way to a browser.
@@ -100,14 +123,12 @@ impl GrantCookies {
     /// Those of the main sign-in at `site`.
     #[must_use]
     pub fn main(site: &str) -> Self {
-        let [place, ..] = MAIN;
-        Self {
-            names: MAIN.map(Cow::Borrowed),
-            apart: MAIN_APART.map(Cow::Borrowed),
-            kept: KeptGrants::new(site, place),
-            place: Cow::Borrowed(place),
-            consumer: None,
-        }
+        Self::new(
+            site,
+            MAIN.to_owned(),
+            MAIN_APART.to_owned(),
+            MAIN.to_owned(),
+        )
     }
 
     /// Those of a further consumer, whose `name` has small letters, digits and `-` only. They are
@@ -117,23 +138,19 @@ impl GrantCookies {
         let first = format!("{NAMED_PREFIX}{name}");
         // No cookie's name has a space.
         let place = format!("{first} {client_id}");
-        let [main, ..] = MAIN;
-        let named = |known: &str| {
-            let number = known.rsplit_once('.').map(|(_, number)| number);
-            number.map_or(first.clone(), |number| format!("{first}.{number}"))
-        };
-        let names = MAIN.map(named);
-        let [apart, ..] = MAIN_APART;
-        let apart = names.each_ref().map(|name| {
-            let rest = name.strip_prefix(main).unwrap_or_default();
-            Cow::Owned(format!("{apart}{rest}"))
-        });
         Self {
-            names: names.map(Cow::Owned),
-            apart,
-            kept: KeptGrants::new(site, &place),
-            place: place.into(),
             consumer: Some(name.to_owned()),
+            ..Self::new(site, first, format!("{NAMED_APART_PREFIX}{name}"), place)
+        }
+    }
+
+    fn new(site: &str, first: String, apart: String, place: String) -> Self {
+        Self {
+            names: Names(first),
+            apart: Names(apart),
+            kept: KeptGrants::new(site, &place),
+            place,
+            consumer: None,
         }
     }
 
@@ -146,8 +163,7 @@ impl GrantCookies {
     /// The name of the cookie that is always there.
     #[must_use]
     pub fn first(&self) -> &str {
-        let [first, ..] = &self.names;
-        first
+        &self.names.0
     }
 
     pub(super) fn place<'a>(&'a self, session_id: &'a str) -> Place<'a> {
@@ -162,8 +178,8 @@ impl GrantCookies {
     #[must_use]
     pub fn present(&self, cookies: &Cookies<'_>) -> Present {
         Present {
-            names: self.names.each_ref().map(|name| cookies.contains(name)),
-            apart: self.apart.each_ref().map(|name| cookies.contains(name)),
+            names: self.names.present(cookies),
+            apart: self.apart.present(cookies),
         }
     }
 
@@ -225,12 +241,12 @@ impl GrantCookies {
                 let apart = self.cut(&self.apart, sealed.text, ".", max_age);
                 let count = apart.len();
                 cookies.extend(apart.into_iter().map(|cookie| cookie.below(ENDPOINTS)));
-                cookies.extend(self.beyond_apart(count, present));
+                cookies.extend(self.removals_apart(present, count));
                 cookies
             }
             false => {
                 let mut cookies = self.carry(sealed.text, ".", max_age, present);
-                cookies.extend(self.beyond_apart(0, present));
+                cookies.extend(self.removals_apart(present, 0));
                 cookies
             }
         }
@@ -260,51 +276,43 @@ impl GrantCookies {
 
     fn refer(&self, sealed: Sealed<'_>, max_age: Seconds, present: Present) -> Vec<SetCookie> {
         let text = format!("0.{}.{}", sealed.ends_at.0, tag(sealed.text));
-        let [first, ..] = &self.names;
-        let mut cookies = vec![SetCookie::new(first.clone(), text, max_age)];
-        cookies.extend(self.beyond(1, present));
+        let mut cookies = vec![SetCookie::new(self.names.of(0), text, max_age)];
+        cookies.extend(self.names.removals(present.names, 1));
         cookies
     }
 
     fn carry(&self, text: &str, mark: &str, max_age: Seconds, present: Present) -> Vec<SetCookie> {
         let mut cookies = self.cut(&self.names, text, mark, max_age);
-        let beyond = self.beyond(cookies.len(), present);
-        cookies.extend(beyond);
+        cookies.extend(self.names.removals(present.names, cookies.len()));
         cookies
     }
 
-    /// Takes away what a request brought beyond the first `count`.
-    fn beyond(&self, count: usize, present: Present) -> impl Iterator<Item = SetCookie> {
-        removals(&self.names, present.names, count)
-    }
-
-    fn beyond_apart(&self, count: usize, present: Present) -> impl Iterator<Item = SetCookie> {
-        removals(&self.apart, present.apart, count).map(|cookie| cookie.below(ENDPOINTS))
+    fn removals_apart(&self, present: Present, count: usize) -> impl Iterator<Item = SetCookie> {
+        let removals = self.apart.removals(present.apart, count);
+        removals.map(|cookie| cookie.below(ENDPOINTS))
     }
 
     fn cut(&self, names: &Names, text: &str, mark: &str, max_age: Seconds) -> Vec<SetCookie> {
         let parts = self.split(text).unwrap_or_default();
         let count = digit(parts.len());
-        let named = names.iter().zip(parts).enumerate();
-        let set = named.map(|(index, (name, part))| {
+        let set = parts.iter().enumerate().map(|(index, part)| {
             let value = match index {
                 0 => format!("{count}{mark}{part}"),
-                _ => part.to_owned(),
+                _ => (*part).to_owned(),
             };
-            SetCookie::new(name.clone(), value, max_age)
+            SetCookie::new(names.of(index), value, max_age)
         });
         set.collect()
     }
 
     /// Cuts the text into parts that fit their cookies; `None` if it needs more than there are.
     pub(super) fn split<'t>(&self, text: &'t str) -> Option<Vec<&'t str>> {
-        let mut parts = Vec::with_capacity(MAIN.len());
+        let mut parts = Vec::with_capacity(MOST);
         let mut rest = text;
-        // The longer ones.
-        for (index, name) in self.apart.iter().enumerate() {
-            // The count and its mark.
-            let prefix = if index == 0 { 2 } else { 0 };
-            let room = SetCookie::room(name.len()).saturating_sub(prefix);
+        // Those apart are the longer ones. All but the first have a number behind the name, which that has
+        // before its part, with a mark.
+        let room = SetCookie::room(self.apart.0.len().saturating_add(2));
+        for _ in 0..MOST {
             let (part, after) = rest.split_at_checked(room.min(rest.len()))?;
             parts.push(part);
             rest = after;
@@ -314,39 +322,31 @@ impl GrantCookies {
         }
         None
     }
-
-    /// The names of the main sign-in's cookies: those that travel, and those that lie apart.
-    pub(super) const fn main_names() -> ([&'static str; MAIN.len()], [&'static str; MAIN.len()]) {
-        (MAIN, MAIN_APART)
-    }
 }
 
-/// Takes away those names beyond the first `count` that are present.
-fn removals(
-    names: &Names,
-    present: [bool; MAIN.len()],
-    count: usize,
-) -> impl Iterator<Item = SetCookie> {
-    let names = names.iter().zip(present).skip(count);
-    let names = names.filter(|(_, is_present)| *is_present);
-    names.map(|(name, _)| SetCookie::removal(name.clone()))
+/// The names of the main sign-in's cookies: those that travel, and those that lie apart.
+pub(super) fn main_names() -> [Vec<String>; 2] {
+    [MAIN, MAIN_APART].map(|first| {
+        let names = Names(first.to_owned());
+        (0..MOST).map(|part| names.of(part)).collect()
+    })
 }
 
 fn parts<'c>(names: &Names, cookies: &Cookies<'c>) -> Option<Parts<'c>> {
-    let mut names = names.iter();
-    let (count, rest) = cookies.single(names.next()?)?.split_at_checked(1)?;
-    let count = (1..=MAIN.len()).find(|n| count == digit(*n))?;
+    let (count, rest) = cookies.single(&names.0)?.split_at_checked(1)?;
+    let count = (1..=MOST).find(|n| count == digit(*n))?;
     let (mark, first) = rest.split_at_checked(1)?;
     let lies_apart = match mark {
         "." => false,
         "~" => true,
         _ => return None,
     };
-    let mut parts = [""; MAIN.len()];
-    let mut slots = parts.iter_mut();
-    *slots.next()? = first;
-    for (name, slot) in names.zip(slots).take(count.saturating_sub(1)) {
-        *slot = cookies.single(name)?;
+    let mut parts = [""; MOST];
+    for (index, slot) in parts.iter_mut().enumerate().take(count) {
+        *slot = match index {
+            0 => first,
+            _ => cookies.single(&names.of(index))?,
+        };
     }
     Some(Parts { parts, lies_apart })
 }
@@ -437,7 +437,7 @@ pub(super) enum Compared {
 /// The parts of a grant as a request brought them. Nothing is copied.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Parts<'a> {
-    parts: [&'a str; MAIN.len()],
+    parts: [&'a str; MOST],
     /// Whether they were brought from there.
     pub(super) lies_apart: bool,
 }
@@ -497,16 +497,12 @@ mod tests {
     /// the main ones.
     #[test]
     fn no_two_consumers_share_a_cookie() {
-        let (main, apart) = GrantCookies::main_names();
-        let mut names: Vec<String> = [main, apart]
-            .as_flattened()
-            .iter()
-            .map(|name| (*name).to_owned())
-            .collect();
+        let mut names: Vec<String> = main_names().concat();
         for name in ["1", "-", "a", "a-", "a-1", "ci"] {
             let cookies = GrantCookies::of("a", name, "id");
-            let both = cookies.names.iter().chain(&cookies.apart);
-            names.extend(both.map(|name| name.clone().into_owned()));
+            for part in 0..MOST {
+                names.extend([cookies.names.of(part), cookies.apart.of(part)]);
+            }
         }
         let count = names.len();
         names.sort_unstable();

@@ -9,14 +9,13 @@ use crate::http::{Cookies, SetCookie};
 use crate::session::cache::VerifiedSessions;
 use crate::session::grant::NotWritten;
 use crate::session::grant_cookies::{
-    Carried, Compared, NAMED_APART_PREFIX, NAMED_PREFIX, Sealed, is_large,
+    Carried, Compared, NAMED_APART_PREFIX, NAMED_PREFIX, Sealed, is_large, main_names,
 };
 use crate::session::signed_in::Travel;
 use crate::session::{
     APART_PREFIX, COOKIE_PREFIX, ENDPOINTS, Grant, GrantCookies, KeyRing, Revocations,
     SESSION_COOKIE, Session, SignedIn,
 };
-use crate::sorted::sorted;
 use crate::time::{Seconds, UnixTime};
 
 /// How many cookies with our prefix are taken away. A browser of ours never has more; a stranger
@@ -410,20 +409,19 @@ impl SessionStore {
     /// did not bring them, and others that it brought.
     #[must_use]
     pub fn removals(&self, present: &Cookies<'_>) -> Vec<SetCookie> {
-        let removals = |prefix, always: &[&'static str]| {
-            let mut names = present.names_with_prefix(prefix);
-            names.truncate(MAX_REMOVED);
-            names.extend(always);
-            let mut names = sorted(names);
-            names.dedup();
-            let names = names.into_iter().map(str::to_owned);
-            names.map(SetCookie::removal).collect::<Vec<_>>()
+        let [mut names, apart] = main_names();
+        names.push(SESSION_COOKIE.to_owned());
+        let removals = |mut names: Vec<String>, prefix| {
+            let more = present.names_with_prefix(prefix).into_iter();
+            for name in more.take(MAX_REMOVED) {
+                if !names.iter().any(|known| known == name) {
+                    names.push(name.to_owned());
+                }
+            }
+            names.into_iter().map(SetCookie::removal)
         };
-        let (names, apart) = GrantCookies::main_names();
-        let mut cookies = removals(COOKIE_PREFIX, &[&[SESSION_COOKIE], &names[..]].concat());
-        let apart = removals(APART_PREFIX, &apart).into_iter();
-        cookies.extend(apart.map(|cookie| cookie.below(ENDPOINTS)));
-        cookies
+        let apart = removals(apart, APART_PREFIX).map(|cookie| cookie.below(ENDPOINTS));
+        removals(names, COOKIE_PREFIX).chain(apart).collect()
     }
 
     /// When the session ends if it is not used again.
