@@ -1,42 +1,59 @@
-//! The session token: a JWE in compact serialization (RFC 7516), A256KW and A256GCM. The only place
-//! that knows the names of its claims.
+//! The session token: a box like all others, so a cookie of 300 bytes. The only place that knows what is
+//! in it.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
 
-use jwt_simple::claims::{Audiences, JWTClaims};
-use jwt_simple::prelude::{
-    A256KWKey, DecryptionOptions, Duration, EncryptionOptions, VerificationOptions,
-};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::host::{NoRandomness, Random};
 use crate::identity::Identity;
-use crate::session::Session;
-use crate::session::key_ring::KeyRing;
+use crate::session::fields::Fields;
+use crate::session::key_ring::{KeyRing, Purpose};
+use crate::session::sealed_box::Place;
+use crate::session::{SESSION_COOKIE, Session};
 use crate::time::UnixTime;
-
-/// Kind and version of the token.
-const TYPE: &str = "bitgate-session/1";
 
 /// No token of ours is longer: an identity has bounds.
 const MAX_TOKEN_BYTES: usize = 3_000;
 
-#[derive(Serialize, Deserialize)]
-struct Claims {
-    typ: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    email: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    nickname: Option<String>,
-    /// Not a registered claim: when the session was last seen in use.
-    seen: u64,
+/// Short names: it travels with every request.
+#[derive(Serialize)]
+struct Claims<'a> {
+    #[serde(rename = "i")]
+    id: &'a str,
+    #[serde(rename = "a")]
+    account_id: &'a str,
+    #[serde(rename = "e", skip_serializing_if = "Option::is_none")]
+    email: Option<&'a str>,
+    #[serde(rename = "n", skip_serializing_if = "Option::is_none")]
+    nickname: Option<&'a str>,
+    #[serde(rename = "t")]
+    issued_at: u64,
+    #[serde(rename = "x")]
+    expires_at: u64,
+    #[serde(rename = "u")]
+    seen_at: u64,
+}
+
+/// It is bound to the client as well, in the place where other boxes have what they belong to.
+fn place(client_id: &str) -> String {
+    // No cookie's name has a space.
+    format!("{SESSION_COOKIE} {client_id}")
+}
+
+fn place_of(cookie: &str) -> Place<'_> {
+    Place {
+        purpose: Purpose::Session,
+        cookie,
+        session_id: "",
+    }
 }
 
 impl Session {
     /// Seals the session for the client `client_id`, on the ring's site.
     ///
-    /// The JWE library draws its own random bytes and stops the program if there are none, so the
-    /// host is asked first.
+    /// # Errors
+    /// [`NoRandomness`] of the host.
     pub(super) fn seal(
         &self,
         ring: &KeyRing,
@@ -44,64 +61,41 @@ impl Session {
         now: UnixTime,
         random: &mut dyn Random,
     ) -> Result<String, NoRandomness> {
-        random.fill(&mut [0_u8; 32])?;
-        let claims = JWTClaims {
-            issued_at: Some(Duration::from_secs(self.issued_at.0)),
-            expires_at: Some(Duration::from_secs(self.expires_at.0)),
-            invalid_before: None,
-            issuer: Some(ring.site().to_owned()),
-            subject: Some(self.identity.account_id.clone()),
-            audiences: Some(Audiences::AsString(client_id.to_owned())),
-            jwt_id: Some(self.id.clone()),
-            nonce: None,
-            custom: Claims {
-                typ: TYPE.to_owned(),
-                email: self.identity.email.clone(),
-                nickname: self.identity.nickname.clone(),
-                seen: self.seen_at.0,
-            },
+        let identity = &self.identity;
+        let claims = Claims {
+            id: &self.id,
+            account_id: &identity.account_id,
+            email: identity.email.as_deref(),
+            nickname: identity.nickname.as_deref(),
+            issued_at: self.issued_at.0,
+            expires_at: self.expires_at.0,
+            seen_at: self.seen_at.0,
         };
-        let key = &ring.sealing(now).session;
-        // It fails on a key of another size only, which the ring does not have.
-        key.encrypt_with_options(claims, &EncryptionOptions::default())
-            .map_err(|_| NoRandomness)
+        // A structure of strings and numbers always serializes.
+        let plain = serde_json::to_vec(&claims).map_err(|_| NoRandomness)?;
+        ring.seal_box(place_of(&place(client_id)), &plain, now, random)
     }
 
     /// Opens a token that was sealed for this site and client; `None` for every other text.
     /// Whether the session still lives is another question.
     pub(super) fn open(ring: &KeyRing, client_id: &str, token: &str) -> Option<Self> {
-        let header = A256KWKey::decode_metadata(token).ok()?;
-        let keys = ring.named(header.key_id()?)?;
-        let options = DecryptionOptions {
-            max_token_length: Some(MAX_TOKEN_BYTES),
-            max_header_length: Some(256),
-            required_key_id: Some(keys.kid.clone()),
-            claim_options: Some(VerificationOptions {
-                // Times are judged by `SignedIn::liveness`, which tells an old session from
-                // none: at time zero the library lets every one of them through.
-                artificial_time: Some(Duration::from_secs(0)),
-                time_tolerance: Some(Duration::from_secs(0)),
-                accept_future: true,
-                allowed_issuers: Some(HashSet::from([ring.site().to_owned()])),
-                allowed_audiences: Some(HashSet::from([client_id.to_owned()])),
-                ..VerificationOptions::default()
-            }),
-        };
-        let claims: JWTClaims<Claims> = keys.session.decrypt_token(token, Some(options)).ok()?;
-        let custom = claims.custom;
-        if custom.typ != TYPE {
+        if token.len() > MAX_TOKEN_BYTES {
             return None;
         }
-        Some(Self {
-            id: claims.jwt_id?,
+        let plain = ring.open_box(place_of(&place(client_id)), token)?;
+        let mut fields = Fields::read(&plain)?;
+        let session = Self {
+            id: fields.text("i")?.into_owned(),
             identity: Identity {
-                account_id: claims.subject?,
-                email: custom.email,
-                nickname: custom.nickname,
+                account_id: fields.text("a")?.into_owned(),
+                email: fields.text("e").map(Cow::into_owned),
+                nickname: fields.text("n").map(Cow::into_owned),
             },
-            issued_at: UnixTime(claims.issued_at?.as_secs()),
-            expires_at: UnixTime(claims.expires_at?.as_secs()),
-            seen_at: UnixTime(custom.seen),
-        })
+            issued_at: UnixTime(fields.number("t")?),
+            expires_at: UnixTime(fields.number("x")?),
+            seen_at: UnixTime(fields.number("u")?),
+        };
+        fields.end()?;
+        Some(session)
     }
 }

@@ -6,7 +6,6 @@ use std::fmt;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
 use hmac_sha256::{HKDF, HMAC};
-use jwt_simple::prelude::A256KWKey;
 use zeroize::Zeroizing;
 
 use crate::session::identity_token::SigningKey;
@@ -67,13 +66,14 @@ impl fmt::Debug for SessionKey {
     }
 }
 
-/// What a box is for. Session tokens and identity tokens are no boxes, and have keys of their own.
+/// What a box is for. Identity tokens are no boxes, and have keys of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     Bot,
     Grant,
     Login,
     Returns,
+    Session,
 }
 
 impl Purpose {
@@ -83,6 +83,7 @@ impl Purpose {
             Self::Grant => "grant",
             Self::Login => "login",
             Self::Returns => "returns",
+            Self::Session => "session",
         }
     }
 }
@@ -91,12 +92,12 @@ impl Purpose {
 pub(super) struct Keys {
     pub(super) kid: String,
     not_before: UnixTime,
-    pub(super) session: A256KWKey,
     pub(super) signing: SigningKey,
     bot: XChaCha20Poly1305,
     grant: XChaCha20Poly1305,
     login: XChaCha20Poly1305,
     returns: XChaCha20Poly1305,
+    session: XChaCha20Poly1305,
     names: Zeroizing<[u8; 32]>,
 }
 
@@ -115,16 +116,15 @@ impl Keys {
         let cipher = |purpose: Purpose| {
             XChaCha20Poly1305::new_from_slice(derived(purpose.as_str()).as_slice()).ok()
         };
-        let session = A256KWKey::from_bytes(derived("session").as_slice()).ok()?;
         Some(Self {
             kid: key.kid.clone(),
             not_before: key.not_before.unwrap_or(UnixTime(0)),
-            session: session.with_key_id(&key.kid),
             signing: SigningKey::new(derived("identity-token")),
             bot: cipher(Purpose::Bot)?,
             grant: cipher(Purpose::Grant)?,
             login: cipher(Purpose::Login)?,
             returns: cipher(Purpose::Returns)?,
+            session: cipher(Purpose::Session)?,
             names: derived("names"),
         })
     }
@@ -135,6 +135,7 @@ impl Keys {
             Purpose::Grant => &self.grant,
             Purpose::Login => &self.login,
             Purpose::Returns => &self.returns,
+            Purpose::Session => &self.session,
         }
     }
 }

@@ -25,8 +25,8 @@ const NONCE_BYTES: usize = 24;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place<'a> {
     pub(super) purpose: Purpose,
-    /// The cookie's name, for the grant of a further consumer with its client id; a bot's name with its
-    /// client id.
+    /// The cookie's name, for a session token and the grant of a further consumer with the client id; a
+    /// bot's name with its client id.
     pub(super) cookie: &'a str,
     /// Empty where no session exists yet.
     pub(super) session_id: &'a str,
