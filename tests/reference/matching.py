@@ -103,11 +103,37 @@ class Template:
         return captures
 
 
+SERVICES = {"read": "git-upload-pack", "write": "git-receive-pack"}
+LFS = re.compile("/info/lfs/(objects/batch|locks|locks/verify|locks/[^/]+/unlock)")
+
+
+def is_of_git(word, ending):
+    """Whether a path that ends like this behind that of a repository is one of git's."""
+    if word == "lfs":
+        return LFS.fullmatch(ending)
+    return ending in ("/info/refs", f"/{SERVICES[word]}")
+
+
+def asks_git(word, method, ending, query):
+    """Whether this is what git asks there. The query is None where there is no question mark."""
+    if method == "GET" and ending == "/info/lfs/locks":
+        # The query is what it looks for.
+        return word == "lfs"
+    if method == "GET" and ending == "/info/refs":
+        return word != "lfs" and query == f"service={SERVICES[word]}"
+    return method == "POST" and ending != "/info/refs" and query is None
+
+
 class Rule:
     def __init__(self, index, rule):
         matched = rule["match"]
         paths = matched.get("paths") or [matched["path"]]
         self.index = index
+        self.git = listed(matched.get("git", []))
+        if self.git:
+            # "The path of a rule is that of a repository, with .git at its end or without, and the rule
+            # matches these requests to it, both with .git and without."
+            paths = [path.removesuffix(".git") + end for path in paths for end in (".git", "")]
         self.templates = [Template(path) for path in paths]
         self.methods = matched.get("methods")
         self.is_raw = matched.get("tail") == "raw"
@@ -115,17 +141,38 @@ class Rule:
         self.inject = rule.get("inject", "identity")
         self.is_shadow = rule.get("shadow", False)
 
-    def match(self, method, path, is_clear=lambda segment: True):
+    def match(self, method, path, query, is_clear=lambda segment: True):
         if self.methods is not None and method not in self.methods:
             return None
+        if self.git:
+            return self.match_git(path, lambda word, ending: asks_git(word, method, ending, query))
         for template in self.templates:
             captures = template.match(path, is_clear)
             if captures is not None:
                 return captures
         return None
 
+    def might_match(self, method, path):
+        """In one reading of a path that has several. Of what git asks the path alone counts then."""
+        if self.git:
+            return self.match_git(path, lambda word, ending: True) is not None
+        return self.match(method, path, None) is not None
 
-def matches(rules, method, path):
+    def match_git(self, path, asks):
+        for template in self.templates:
+            for end in (place for place, c in enumerate(path) if c == "/"):
+                if any(is_of_git(word, path[end:]) and asks(word, path[end:]) for word in self.git):
+                    captures = template.match(path[:end])
+                    if captures is not None:
+                        return captures
+        return None
+
+
+def listed(value):
+    return value if isinstance(value, list) else [value]
+
+
+def matches(rules, method, path, query):
     """The rules for a request on trial, and the one that decides, each with its captures."""
     trials = []
     for rule in rules:
@@ -133,14 +180,14 @@ def matches(rules, method, path):
             captures = None
             if rule.is_raw:
                 # The tail is what the segments of the template do not reach.
-                captures = rule.match(method, path, lambda segment: not is_ambiguous(segment))
+                captures = rule.match(method, path, query, lambda segment: not is_ambiguous(segment))
             if captures is None:
-                might = any(rule.match(method, reading) is not None for reading in readings(path))
+                might = any(rule.might_match(method, reading) for reading in readings(path))
                 if might and not rule.is_shadow:
                     raise Undecided(trials)
                 continue
         else:
-            captures = rule.match(method, path)
+            captures = rule.match(method, path, query)
             if captures is None:
                 continue
         if rule.is_shadow:
