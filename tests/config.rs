@@ -460,6 +460,21 @@ fn a_preset_knows_what_an_issuer_has_to_say() {
     assert!(parse(&config.to_string()).is_ok());
 }
 
+/// Else one slug would be two workspaces: one for people, one for pipelines.
+#[test]
+fn a_slug_has_one_uuid_for_people_and_pipelines() {
+    let mut config = minimal();
+    let uuid = "{77aa0000-1111-4222-8333-444455556666}";
+    config["issuers"] = json!([{"bitbucket_pipelines": {"workspace": "acme", "workspace_uuid": uuid.to_uppercase()}}]);
+    config["workspaces"] = json!({"acme": uuid});
+    assert!(parse(&config.to_string()).is_ok());
+    config["workspaces"]["acme"] = json!("{88bb0000-1111-4222-8333-444455556666}");
+    let problems = parse(&config.to_string()).unwrap_err();
+    let expected = "issuers[0].bitbucket_pipelines.workspace_uuid: expected the one in the section workspaces, \
+                    but found another";
+    assert_eq!(problems.trim_end(), expected);
+}
+
 /// LFS says in its body what it does: with the bot of pushes, whoever may fetch could write.
 #[test]
 fn a_bot_that_pushes_is_no_bot_for_lfs_alone() {

@@ -15,6 +15,7 @@ impl Reader<'_> {
     /// That each issuer and workspace is known that a rule names, and that nobody is promised a token
     /// that there is not.
     pub(super) fn known_machines(&self, issuers: &[Rc<Issuer>], access: &Access, rules: &[Rule]) {
+        self.known_presets(issuers, access);
         for (index, rule) in rules.iter().enumerate() {
             let Allow::When(condition) = &rule.allow else {
                 continue;
@@ -34,6 +35,29 @@ impl Reader<'_> {
                 let expected = "expected a bot, since Bitbucket takes no token of a pipeline or of \
                                 another issuer";
                 self.wrong(&path, expected, "the caller's own credential");
+            }
+        }
+    }
+
+    /// That a workspace has one UUID, for people and for pipelines.
+    fn known_presets(&self, issuers: &[Rc<Issuer>], access: &Access) {
+        for (index, issuer) in issuers.iter().enumerate() {
+            let Kind::Pipelines {
+                workspace,
+                workspace_uuid,
+            } = &issuer.kind
+            else {
+                continue;
+            };
+            let is_other =
+                |(slug, uuid): &(String, String)| slug == workspace && uuid != workspace_uuid;
+            if access.workspaces.iter().any(is_other) {
+                let path = format!("issuers[{index}].bitbucket_pipelines.workspace_uuid");
+                self.wrong(
+                    &path,
+                    "expected the one in the section workspaces",
+                    "another",
+                );
             }
         }
     }

@@ -173,7 +173,7 @@ impl Gate {
 }
 
 /// The caller's own credential, where the rule passes it on.
-fn passed_on(rule: &Rule, caller: &Caller) -> Result<Option<HeaderValue>, Reason> {
+pub(super) fn passed_on(rule: &Rule, caller: &Caller) -> Result<Option<HeaderValue>, Reason> {
     let form = match rule.inject {
         Inject::Bot(..) | Inject::Identity | Inject::None => return Ok(None),
         // A rule that names a consumer wants the token of that one: with its scopes, and no others.

@@ -179,6 +179,9 @@ impl Facts for ActorFacts<'_, '_> {
     fn scope(&self, scope: &str) -> Truth {
         match self.actor.scopes() {
             TokenScopes::Said(text) => Truth::of(Scopes::parse(text).allow(scope), Denial::Scope),
+            TokenScopes::Unsaid if !self.actor.can_be_asked_about() => {
+                Truth::Void(Denial::Principal)
+            }
             TokenScopes::Unsaid => Truth::Void(Denial::Scope),
             TokenScopes::NoToken => Truth::Unknown,
         }

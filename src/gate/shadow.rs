@@ -5,6 +5,7 @@ use std::rc::Rc;
 use crate::gate::access::{Decision, Patience};
 use crate::gate::actor::Actor;
 use crate::gate::caller::NoCaller;
+use crate::gate::calling::passed_on;
 use crate::gate::facts::TokenScopes;
 use crate::gate::intent::is_intended;
 use crate::gate::waiting::Wait;
@@ -52,7 +53,10 @@ impl Gate {
                 let actor = Actor::Caller(&caller);
                 let reason = match self.is_meant(scheme, request, rule) {
                     false => Ok(Some(Reason::CrossSite)),
-                    true => self.trial(rule, request, actor, patience, host),
+                    true => {
+                        let reason = self.trial(rule, request, actor, patience, host);
+                        reason.map(|reason| reason.or_else(|| passed_on(rule, &caller).err()))
+                    }
                 };
                 let identity = actor.identity();
                 let account_id = identity.map(|identity| identity.account_id.clone());

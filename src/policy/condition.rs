@@ -263,7 +263,8 @@ impl Condition {
             Self::Pipeline(wanted) => wanted.evaluate(asked, facts),
             Self::Principal(kind) => Truth::of(*kind == facts.principal(), Denial::Principal),
             Self::EmailDomain(domains) => match facts.email().and_then(domain_of) {
-                // Whose address is not known may have one there.
+                // Nobody without an account has an address. Whose is not known may have one there.
+                None if facts.account_id().is_none() => Truth::Void(Denial::Principal),
                 None => Truth::Void(Denial::EmailDomain),
                 Some(domain) => {
                     let is_one = domains.iter().any(|ours| ours.eq_ignore_ascii_case(domain));

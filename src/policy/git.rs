@@ -40,8 +40,9 @@ impl GitUse {
             ("GET", Some("service=git-receive-pack")) if ends(&[REFS]) => Some(Self::Write),
             ("POST", None) if ends(&[UPLOAD_PACK]) => Some(Self::Read),
             ("POST", None) if ends(&[RECEIVE_PACK]) => Some(Self::Write),
-            ("GET" | "POST", _) if ends(&[LOCKS]) => Some(Self::Lfs),
-            ("POST", _) if ends(&[BATCH, VERIFY, UNLOCK]) => Some(Self::Lfs),
+            // The query is what it looks for.
+            ("GET", _) if ends(&[LOCKS]) => Some(Self::Lfs),
+            ("POST", None) if ends(&[BATCH, LOCKS, VERIFY, UNLOCK]) => Some(Self::Lfs),
             _ => None,
         }
     }
@@ -147,6 +148,9 @@ mod tests {
                 None,
             ),
             ("POST", "/a/b.git/git-receive-pack?", None),
+            ("POST", "/a/b.git/info/lfs/objects/batch?x=y", None),
+            ("POST", "/a/b.git/info/lfs/locks?", None),
+            ("POST", "/a/b.git/info/lfs/locks/verify?x", None),
             // Other methods.
             ("HEAD", "/a/b.git/info/refs?service=git-upload-pack", None),
             ("POST", "/a/b.git/info/refs?service=git-upload-pack", None),

@@ -33,23 +33,26 @@ impl Pipeline {
         let Some(step) = facts.step() else {
             return Truth::Void(Denial::Principal);
         };
-        let is_there = match &self.workspace {
-            None => Truth::Yes,
-            Some(part) => match asked.name(part, Name::workspace) {
-                None => Truth::Void(Denial::Pipeline),
-                Some(Name::Uuid(uuid)) => Truth::of(uuid == step.workspace, Denial::Pipeline),
-                Some(Name::Slug(slug)) => Truth::of(slug == step.workspace_slug, Denial::Pipeline),
-            },
+        let workspace = self.workspace.as_ref();
+        let workspace = workspace.map(|part| asked.name(part, Name::workspace));
+        let repository = self.repository.as_ref();
+        let repository = repository.map(|part| asked.name(part, Name::repository));
+        // Where the path has no name, no step is another one: not even if the rest does not hold.
+        if workspace == Some(None) || repository == Some(None) {
+            return Truth::Void(Denial::Pipeline);
+        }
+        let is_there = match workspace.flatten() {
+            None => true,
+            Some(Name::Uuid(uuid)) => uuid == step.workspace,
+            Some(Name::Slug(slug)) => slug == step.workspace_slug,
         };
-        let says = Truth::of(self.says(step), Denial::Pipeline);
-        let known = is_there.and_also(says);
+        let known = Truth::of(is_there && self.says(step), Denial::Pipeline);
         // Bitbucket is asked for a name only where the rest holds.
-        match (known, &self.repository) {
-            (Truth::Yes, Some(part)) => match asked.name(part, Name::repository) {
-                None => Truth::Void(Denial::Pipeline),
-                Some(Name::Uuid(uuid)) => Truth::of(uuid == step.repository, Denial::Pipeline),
-                Some(Name::Slug(slug)) => facts.is_called(step, &slug),
-            },
+        match (known, repository.flatten()) {
+            (Truth::Yes, Some(Name::Uuid(uuid))) => {
+                Truth::of(uuid == step.repository, Denial::Pipeline)
+            }
+            (Truth::Yes, Some(Name::Slug(slug))) => facts.is_called(step, &slug),
             (known, _) => known,
         }
     }

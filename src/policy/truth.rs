@@ -44,11 +44,6 @@ impl Truth {
         }
     }
 
-    /// Both, where nothing is turned around.
-    pub(super) fn and_also(self, other: Self) -> Self {
-        self.and(other, Turned::Not)
-    }
-
     /// Both. Of two denials the first counts.
     pub(super) fn and(self, other: Self, turned: Turned) -> Self {
         match (self, other) {

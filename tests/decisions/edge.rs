@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
-use crate::rows::Row;
-use crate::site::SCOPES;
+use crate::programs::run_pipelines;
+use crate::rows::{Brought, Row};
+use crate::site::{DEPLOYER, SCOPES};
 use crate::support::browser::{Browser, header};
 use crate::support::envoy_edge::EnvoyEdge;
 use crate::support::keep_alive::KeepAlive;
@@ -20,8 +22,17 @@ use crate::table::Table;
 pub struct Answer {
     pub status: u16,
     pub reason: String,
-    /// If it reached the upstream: the scheme of its credential, and whose it is said to be.
-    pub received: Option<(Option<String>, Option<String>)>,
+    /// If it reached the upstream: what arrived there.
+    pub received: Option<Arrived>,
+}
+
+/// What the upstream learns of who asks.
+#[derive(Debug, PartialEq)]
+pub struct Arrived {
+    /// The scheme of a person's credential; with `+bot`, it is the bot's. `brought` is left alone.
+    pub credential: Option<String>,
+    pub user: Option<String>,
+    pub principal: Option<String>,
 }
 
 /// An event: its kind, its rule and its reason.
@@ -32,6 +43,8 @@ pub struct Decider {
     wire: Option<KeepAlive>,
     /// The cookies of each person.
     sessions: Vec<String>,
+    /// The token of each program.
+    tokens: Vec<String>,
     /// Events before the first row.
     before: usize,
 }
@@ -41,7 +54,15 @@ impl Decider {
     pub fn new(kind: Kind, table: &Table) -> Self {
         let setup = Setup::default();
         let (mut example, around) = World::parts(kind, &setup);
-        around.bitbucket.lock().unwrap().settings = table.site.settings.clone();
+        let tokens = {
+            let mut bitbucket = around.bitbucket.lock().unwrap();
+            bitbucket.settings = table.site.settings.clone();
+            run_pipelines(table.site.form, &mut bitbucket);
+            let programs = table.site.programs.iter();
+            programs
+                .map(|program| program.token(around.clock.now(), &mut bitbucket))
+                .collect()
+        };
         example.set_plugin(&table.config);
         example.leave_paths_alone();
         let mut wire = None;
@@ -82,6 +103,7 @@ impl Decider {
             world,
             wire,
             sessions,
+            tokens,
             before,
         }
     }
@@ -92,8 +114,18 @@ impl Decider {
             .uri("/")
             .header("host", "localhost:10000")
             .extension(RawTarget(row.path.as_bytes().to_vec()));
-        if let Some(person) = row.person {
+        if let Some(person) = row.sender.person {
             request = request.header("cookie", &self.sessions[person]);
+        }
+        let brought = row.sender.program.map(|(program, how)| match how {
+            Brought::Bearer => format!("Bearer {}", self.tokens[program]),
+            Brought::Password => {
+                let pair = format!("x-token-auth:{}", self.tokens[program]);
+                format!("Basic {}", STANDARD.encode(pair))
+            }
+        });
+        if let Some(brought) = &brought {
+            request = request.header("authorization", brought);
         }
         if row.page {
             request = request
@@ -111,11 +143,16 @@ impl Decider {
             reason: header(&response, "x-bitgate-reason").to_owned(),
             received: received.map(|received| {
                 invariants::of_forwarded(received);
-                let scheme = received
-                    .header("authorization")
-                    .and_then(|value| value.split(' ').next());
-                let user = received.header("x-forwarded-user");
-                (scheme.map(str::to_owned), user.map(str::to_owned))
+                let text = |name: &str| received.header(name).map(str::to_owned);
+                let credential = text("authorization");
+                Arrived {
+                    credential: match credential == brought {
+                        true => credential.map(|_| "brought".to_owned()),
+                        false => credential.map(|credential| shown(&credential)),
+                    },
+                    user: text("x-forwarded-user"),
+                    principal: text("x-bitgate-principal"),
+                }
             }),
         }
     }
@@ -138,5 +175,21 @@ impl Decider {
             is_decision.then(|| (kind, text("rule"), text("reason")))
         };
         lines.filter_map(event).collect()
+    }
+}
+
+/// The scheme of a credential, and whether it is the bot's.
+fn shown(credential: &str) -> String {
+    let (scheme, text) = credential.split_once(' ').unwrap();
+    let secret = match scheme {
+        "Basic" => {
+            let pair = String::from_utf8(STANDARD.decode(text).unwrap()).unwrap();
+            pair.strip_prefix("x-token-auth:").unwrap().to_owned()
+        }
+        _ => text.to_owned(),
+    };
+    match secret == DEPLOYER {
+        true => format!("{scheme}+bot"),
+        false => scheme.to_owned(),
     }
 }

@@ -1,5 +1,5 @@
-//! A table of decisions: people by rules by methods by paths, thousands of rows by chance but the same
-//! every time. `tests/reference/decide.py` decides them from the documentation; the core in process
+//! Tables of decisions: people and programs by rules by methods by paths, thousands of rows by chance but
+//! the same every time. `tests/reference/decide.py` decides them from the documentation; the core in process
 //! and a real Envoy must decide the same.
 
 #![allow(
@@ -18,6 +18,9 @@
 
 mod draw;
 mod edge;
+mod git;
+mod plan;
+mod programs;
 mod reference;
 mod rows;
 mod rules;
@@ -47,4 +50,24 @@ fn envoy_decides_as_the_reference() {
 #[test]
 fn envoy_with_a_bot_decides_as_the_reference() {
     Table::with_bot().check(Kind::Envoy);
+}
+
+#[test]
+fn the_core_decides_about_git_and_pipelines_as_the_reference() {
+    Table::programs().check(Kind::Native);
+}
+
+#[test]
+fn the_core_decides_about_git_and_pipelines_with_a_bot_as_the_reference() {
+    Table::programs_with_bot().check(Kind::Native);
+}
+
+#[test]
+fn envoy_decides_about_git_and_pipelines_as_the_reference() {
+    Table::programs().check(Kind::Envoy);
+}
+
+#[test]
+fn envoy_decides_about_git_and_pipelines_with_a_bot_as_the_reference() {
+    Table::programs_with_bot().check(Kind::Envoy);
 }

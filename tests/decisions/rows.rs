@@ -3,13 +3,30 @@
 use serde_json::{Value, json};
 
 use crate::draw::Draw;
+use crate::git;
+use crate::programs::Program;
 use crate::site::{NAMED, OTHERS, PROJECTS, Site, uuid};
+
+/// Who sends a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Sender {
+    /// Whose session it has.
+    pub person: Option<usize>,
+    /// Whose token it has, and how: where there is one, the session does not count.
+    pub program: Option<(usize, Brought)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Brought {
+    Bearer,
+    /// As the password of `x-token-auth`, which is how git has it.
+    Password,
+}
 
 /// One request.
 #[derive(Debug)]
 pub struct Row {
-    /// Whose session it has.
-    pub person: Option<usize>,
+    pub sender: Sender,
     pub method: &'static str,
     pub path: String,
     /// Whether a browser opens a page.
@@ -36,13 +53,38 @@ const RAW_TAILS: [&str; 9] = [
 
 impl Row {
     pub fn to_json(&self, site: &Site) -> Value {
-        let scopes = self.person.map_or(0, |person| site.scopes_of(person));
-        json!({"person": self.person, "scopes": scopes, "method": self.method, "path": self.path, "page": self.page})
+        let Sender { person, program } = self.sender;
+        let scopes = person.map_or(0, |person| site.scopes_of(person));
+        let program = program.map(|(program, _)| program);
+        json!({"person": person, "program": program, "scopes": scopes, "method": self.method, "path": self.path, "page": self.page})
+    }
+}
+
+/// Somebody, or nobody, with one of their credentials.
+pub fn sender(site: &Site, number: usize, draw: &mut Draw) -> Sender {
+    let people = site.settings.people.len();
+    let nobody = if site.programs.is_empty() { 7 } else { 14 };
+    let person = (!draw.is_one_of_100(nobody)).then_some(number % people);
+    if number < people {
+        let program = None;
+        return Sender { person, program };
+    }
+    let brought = match (site.programs[number - people].kind(), draw.below(2)) {
+        ("pipeline", 0) => Brought::Password,
+        _ => Brought::Bearer,
+    };
+    Sender {
+        person: person.filter(|_| draw.is_one_of_100(10)),
+        program: Some((number - people, brought)),
     }
 }
 
 /// A request of somebody for something that one of the rules is about.
-pub fn row(rules: &[Value], person: Option<usize>, draw: &mut Draw) -> Row {
+pub fn row(rules: &[Value], site: &Site, sender: Sender, draw: &mut Draw) -> Row {
+    let program = sender.program.map(|(program, _)| &site.programs[program]);
+    // Most steps ask for what is theirs.
+    let home = program.and_then(Program::home);
+    let home = home.filter(|_| draw.is_one_of_100(70)).unzip();
     let matched = &rules[draw.below(rules.len())]["match"];
     let paths = matched["paths"]
         .as_array()
@@ -51,8 +93,8 @@ pub fn row(rules: &[Value], person: Option<usize>, draw: &mut Draw) -> Row {
     let mut path = template.trim_end_matches("/**").to_owned();
     for name in ["workspace", "repo", "key", "any"] {
         let value = match name {
-            "workspace" => workspace(draw),
-            "repo" => repository(draw),
+            "workspace" => home.0.map_or_else(|| workspace(draw), str::to_owned),
+            "repo" => home.1.map_or_else(|| repository(draw), str::to_owned),
             "key" => draw
                 .one(&["WID", "OPS", "X_1", "wid", "NONE", "1WID"])
                 .to_owned(),
@@ -70,18 +112,22 @@ pub fn row(rules: &[Value], person: Option<usize>, draw: &mut Draw) -> Row {
     if path.is_empty() {
         path.push('/');
     }
-    if draw.is_one_of_100(22) {
-        path = changed(&path, draw);
-    }
     let methods = matched["methods"].as_array();
     let mut method = METHODS[draw.below(METHODS.len())];
-    if let Some(methods) = methods.filter(|_| draw.is_one_of_100(70)) {
+    let mut changes = 22;
+    if !matched["git"].is_null() || (!site.programs.is_empty() && draw.is_one_of_100(20)) {
+        (method, path) = git::request(path.trim_end_matches('/'), &matched["git"], draw);
+        changes = 8;
+    } else if let Some(methods) = methods.filter(|_| draw.is_one_of_100(70)) {
         let wanted = &methods[draw.below(methods.len())];
         method = METHODS.into_iter().find(|known| wanted == known).unwrap();
     }
+    if draw.is_one_of_100(changes) {
+        path = changed(&path, draw);
+    }
     let page = matches!(method, "GET" | "HEAD") && draw.is_one_of_100(50);
     Row {
-        person,
+        sender,
         method,
         path,
         page,

@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::draw::Draw;
+use crate::git;
+use crate::programs::{self, ENVIRONMENTS, IDP, PATTERNS, SUBJECTS, environment_uuid};
 use crate::site::{Form, GROUPS, NAMED, PROJECTS, SCOPES, Site, uuid};
 
 /// Templates below a folder, and whether they can have `tail: raw`.
@@ -46,12 +48,13 @@ impl<'s> Rules<'s> {
         Self { site, draw }
     }
 
-    /// Rules for the folder `/s0`, `/s1` and so on, in order; the last set has no folder.
+    /// Rules for the folder `/s0`, `/s1` and so on, in order. The last set has no
+    /// folder, unless there is git: its rules would match most of what other rules leave.
     pub fn sets(&mut self, count: usize) -> Vec<Value> {
         let home = json!({"name": "home", "match": {"path": "/"}, "allow": "signed_in"});
         let mut rules = vec![home];
         for set in 0..count {
-            let folder = match set + 1 == count {
+            let folder = match set + 1 == count && !self.has_programs() {
                 true => String::new(),
                 false => format!("/s{set}"),
             };
@@ -66,10 +69,16 @@ impl<'s> Rules<'s> {
     }
 
     fn rule(&mut self, folder: &str, number: usize) -> Option<Value> {
-        let first = self.draw.one(&TEMPLATES);
+        let is_of_git = self.has_programs() && self.draw.is_one_of_100(45);
+        let templates: &[&'static str] = if is_of_git {
+            &git::TEMPLATES
+        } else {
+            &TEMPLATES
+        };
+        let first = self.draw.one(templates);
         let mut paths = vec![first];
         if self.draw.is_one_of_100(25) {
-            let other = self.draw.one(&TEMPLATES);
+            let other = self.draw.one(templates);
             if other != first {
                 paths.push(other);
             }
@@ -81,7 +90,9 @@ impl<'s> Rules<'s> {
         if let [path] = paths.as_slice() {
             rule["match"] = json!({"path": path});
         }
-        if self.draw.is_one_of_100(40) {
+        if is_of_git {
+            rule["match"]["git"] = git::words(self.draw);
+        } else if self.draw.is_one_of_100(40) {
             rule["match"]["methods"] = json!(METHODS[self.draw.below(METHODS.len())]);
         }
         if is_open && self.draw.is_one_of_100(30) {
@@ -92,6 +103,14 @@ impl<'s> Rules<'s> {
                 .iter()
                 .any(|path| path == "/**" || path == "/{any}/**");
         rule["allow"] = match self.draw.below(20) {
+            // So that programs are let in as often as people.
+            3..15 if self.has_programs() => {
+                let mut program = self.atom_of_programs(&names);
+                if self.draw.is_one_of_100(25) {
+                    program = json!({"not": program});
+                }
+                json!({"any_of": [program, self.atom_of_people(&names)]})
+            }
             0 if !whole_site => json!("public"),
             1 => json!("signed_in"),
             2 => json!("nobody"),
@@ -102,7 +121,9 @@ impl<'s> Rules<'s> {
         };
         let is_public = rule["allow"] == "public";
         let inject = self.draw.one(&["bearer", "git", "identity", "none"]);
-        if !is_public || ["identity", "none"].contains(&inject) {
+        if self.has_programs() && !is_public && self.draw.is_one_of_100(60) {
+            rule["inject"] = self.bot();
+        } else if !is_public || ["identity", "none"].contains(&inject) {
             rule["inject"] = json!(inject);
         }
         if self.draw.is_one_of_100(15) {
@@ -112,6 +133,21 @@ impl<'s> Rules<'s> {
         let is_greedy =
             whole_site && rule["shadow"].is_null() && rule["match"]["methods"].is_null();
         (!is_greedy).then_some(rule)
+    }
+
+    fn has_programs(&self) -> bool {
+        !self.site.programs.is_empty()
+    }
+
+    fn bot(&mut self) -> Value {
+        let mut inject = json!({"bot": "deployer"});
+        if self.draw.is_one_of_100(50) {
+            inject["as"] = json!("git");
+        }
+        if self.draw.is_one_of_100(40) {
+            inject["own_first"] = json!(true);
+        }
+        inject
     }
 
     /// A condition that can stand in `allow`.
@@ -151,6 +187,13 @@ impl<'s> Rules<'s> {
     }
 
     fn atom(&mut self, names: &[&str]) -> Value {
+        if self.has_programs() && self.draw.is_one_of_100(50) {
+            return self.atom_of_programs(names);
+        }
+        self.atom_of_people(names)
+    }
+
+    fn atom_of_people(&mut self, names: &[&str]) -> Value {
         match self.draw.below(24) {
             0 => json!("signed_in"),
             1 => json!("nobody"),
@@ -207,6 +250,65 @@ impl<'s> Rules<'s> {
                 };
                 self.permission(json!({"project": format!("{workspace}/{key}")}))
             }
+        }
+    }
+
+    /// What only programs can be.
+    fn atom_of_programs(&mut self, names: &[&str]) -> Value {
+        match self.draw.below(8) {
+            0 => return json!({"principal": self.draw.one(&["pipeline", "pipeline", "bot"])}),
+            1 => {
+                let mut condition = json!({"issuer": IDP});
+                if self.draw.is_one_of_100(60) {
+                    condition["subject"] = self.some(&SUBJECTS);
+                }
+                return condition;
+            }
+            _ => {}
+        }
+        let mut pipeline = json!({});
+        // The workspace, the repository, or both.
+        let parts = [0, 1, 1, 1, 2][self.draw.below(5)];
+        if parts != 0 {
+            let is_open = names.contains(&"workspace") && self.draw.is_one_of_100(75);
+            pipeline["workspace"] = match is_open {
+                true => json!("{workspace}"),
+                false => json!(programs::workspace(self.site.form, self.draw)),
+            };
+        }
+        if parts != 1 {
+            // Without a workspace a name could be one of several. What a path names needs a bot.
+            let has_bot = self.site.form == Form::WithBot;
+            let is_clear = parts != 0 || has_bot;
+            pipeline["repository"] = match self.draw.below(5) {
+                0..3 if has_bot && names.contains(&"repo") => json!("{repo}"),
+                0..4 if is_clear => {
+                    json!(self.literal_repository())
+                }
+                _ => json!(uuid(0x30, self.draw.below(2) * 16 + self.draw.below(4))),
+            };
+        }
+        if self.draw.is_one_of_100(30) {
+            pipeline["branch"] = self.some(&PATTERNS);
+        }
+        if self.draw.is_one_of_100(20) {
+            let mut uuids = (0..ENVIRONMENTS.len())
+                .map(environment_uuid)
+                .collect::<Vec<_>>();
+            uuids[0] = uuids[0].to_uppercase();
+            let uuids: Vec<&str> = uuids.iter().map(String::as_str).collect();
+            pipeline["deployment_environment"] = self.some(&uuids);
+        }
+        json!({"pipeline": pipeline})
+    }
+
+    /// The name of a repository. Without a bot only `repositories` says whose it is.
+    fn literal_repository(&mut self) -> &'static str {
+        match self.site.form {
+            Form::Pinned => self.draw.one(&["widgets", "legacy", "renamed"]),
+            Form::WithBot => self
+                .draw
+                .one(&["widgets", "gad.gets", "legacy-now", "none"]),
         }
     }
 

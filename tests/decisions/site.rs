@@ -1,12 +1,13 @@
 //! People and workspaces by chance, and the configuration without its rules.
 
 use bitgate_simulator::bitbucket::{
-    AccessToken, AccessTokenKind, Directory, Email, Group, Permission, Person, Project, Repository,
-    Role, Settings, Workspace,
+    AccessToken, AccessTokenKind, Bitbucket, Directory, Email, Group, Permission, Person, Project,
+    Repository, Role, Settings, Workspace,
 };
 use serde_json::{Value, json};
 
 use crate::draw::Draw;
+use crate::programs::{Program, issuers};
 
 /// What tokens may, by the time of the sign-in: the consumer is changed in between.
 pub const SCOPES: [&[&str]; 5] = [
@@ -53,6 +54,9 @@ pub const GROUPS: [&str; 3] = ["deployers", "ops.team", "nobody-in-it"];
 /// The bot that administers `acme`.
 pub const BOT: &str = "ATCTT3xFfGN0-canary-bot-token";
 
+/// The bot whose token rules pass on.
+pub const DEPLOYER: &str = "ATCTT3xFfGN0-canary-deployer-token";
+
 pub fn uuid(kind: u8, number: usize) -> String {
     format!("{{{kind:02x}aa{number:04x}-1111-4222-8333-444455556666}}")
 }
@@ -70,11 +74,13 @@ pub enum Form {
 pub struct Site {
     pub form: Form,
     pub settings: Settings,
+    /// Who brings a token. Where there are any, rules are about them and about git, too.
+    pub programs: Vec<Program>,
     groups: Vec<(String, Vec<String>)>,
 }
 
 impl Site {
-    pub fn new(form: Form, people: usize, draw: &mut Draw) -> Self {
+    pub fn new(form: Form, people: usize, programs: usize, draw: &mut Draw) -> Self {
         let mut settings = Settings {
             people: (0..people).map(|number| person(number, draw)).collect(),
             directory: Directory::default(),
@@ -125,6 +131,7 @@ impl Site {
         Self {
             form,
             settings,
+            programs: Program::some(form, programs, draw),
             groups,
         }
     }
@@ -166,6 +173,29 @@ impl Site {
                 config["groups"] = json!({"source": "bitbucket", "workspace": "acme", "bot": "reader", "members": groups});
             }
         }
+        if !self.programs.is_empty() && self.form == Form::WithBot {
+            // A name that is pinned goes before what the bot finds.
+            let pins = [
+                ("acme/widgets", repository_uuid(0, 0)),
+                ("acme/legacy", uuid(0x40, 0)),
+            ];
+            for (path, uuid) in pins {
+                config["repositories"][path] = json!(uuid);
+            }
+        }
+        if !self.programs.is_empty() {
+            config["issuers"] = issuers(self.form);
+            config["bots"]["deployer"] = json!({"access_token": {"inline": DEPLOYER}});
+        }
+    }
+
+    /// What the tokens of programs say.
+    pub fn export_programs(&self) -> Value {
+        let mut bitbucket = Bitbucket::new(self.settings.clone());
+        let programs = self.programs.iter();
+        programs
+            .map(|program| program.claims(0, &mut bitbucket))
+            .collect()
     }
 
     /// What the reference is told of Bitbucket: the simulator's own data.

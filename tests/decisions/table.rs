@@ -9,11 +9,12 @@ use bitgate::policy::{Found, Shadow};
 use serde_json::{Value, json};
 
 use crate::draw::Draw;
-use crate::edge::{Answer, Decider};
+use crate::edge::{Answer, Arrived, Decider, Logged};
+use crate::plan::{self, Plan};
 use crate::reference::{self, Verdict};
-use crate::rows::{Row, row};
+use crate::rows::{Row, Sender, row, sender};
 use crate::rules::Rules;
-use crate::site::{Form, SCOPES, Site};
+use crate::site::{SCOPES, Site};
 use crate::support::example::Example;
 use crate::support::native_edge::environment;
 use crate::support::world::Kind;
@@ -24,12 +25,25 @@ pub struct Table {
     pub config: Value,
     rows: Vec<Row>,
     verdicts: Vec<Verdict>,
+    through_envoy: usize,
 }
 
-static PINNED: LazyLock<Table> = LazyLock::new(|| Table::new("pinned", Form::Pinned, 1_000, 60, 8));
-static WITH_BOT: LazyLock<Table> = LazyLock::new(|| Table::new("bot", Form::WithBot, 300, 30, 8));
+static PINNED: LazyLock<Table> = LazyLock::new(|| Table::new(&plan::PINNED));
+static WITH_BOT: LazyLock<Table> = LazyLock::new(|| Table::new(&plan::WITH_BOT));
+static PROGRAMS: LazyLock<Table> = LazyLock::new(|| Table::new(&plan::PROGRAMS));
+static PROGRAMS_WITH_BOT: LazyLock<Table> = LazyLock::new(|| Table::new(&plan::PROGRAMS_WITH_BOT));
 
 impl Table {
+    /// People and steps in several workspaces, with rules for git.
+    pub fn programs() -> &'static Self {
+        &PROGRAMS
+    }
+
+    /// The same in one workspace, where a bot asks what a repository is called.
+    pub fn programs_with_bot() -> &'static Self {
+        &PROGRAMS_WITH_BOT
+    }
+
     /// A thousand people in seven workspaces.
     pub fn pinned() -> &'static Self {
         &PINNED
@@ -40,32 +54,37 @@ impl Table {
         &WITH_BOT
     }
 
-    fn new(name: &str, form: Form, people: usize, sets: usize, rows_each: usize) -> Self {
+    fn new(plan: &Plan) -> Self {
         let mut draw = Draw::new(5);
-        let site = Site::new(form, people, &mut draw);
+        let site = Site::new(plan.form, plan.people, plan.programs, &mut draw);
         let mut config = Example::read("demo.yaml").plugin();
         site.configure(&mut config);
-        config["rules"] = Rules::new(&site, &mut draw).sets(sets).into();
-        without_unreachable(&mut config);
+        config["rules"] = Rules::new(&site, &mut draw).sets(plan.sets).into();
+        without_refused(&mut config);
         let rules = config["rules"].as_array().unwrap();
         let mut rows = Vec::new();
-        for person in 0..people {
-            for _ in 0..rows_each {
-                let person = (!draw.is_one_of_100(7)).then_some(person);
-                rows.push(row(rules, person, &mut draw));
-            }
+        let has_programs = plan.programs != 0;
+        for place in 0..plan.rows {
+            // Some rows of programs are for Envoy, so they come in no order.
+            let number = match has_programs {
+                true => draw.below(plan.people + plan.programs),
+                false => place * plan.people / plan.rows,
+            };
+            let sender = sender(&site, number, &mut draw);
+            rows.push(row(rules, &site, sender, &mut draw));
         }
         let (exported, workspaces) = site.export();
         let requests: Vec<Value> = rows.iter().map(|row| row.to_json(&site)).collect();
         let document = json!({
-            "config": config, "people": exported, "workspaces": workspaces, "scopes": SCOPES, "requests": requests,
+            "config": config, "people": exported, "workspaces": workspaces, "programs": site.export_programs(), "scopes": SCOPES, "requests": requests,
         });
-        let verdicts = reference::ask(name, &document);
+        let verdicts = reference::ask(plan.name, &document);
         let table = Self {
             site,
             config,
             rows,
             verdicts,
+            through_envoy: plan.through_envoy,
         };
         table.is_worth_something();
         table
@@ -92,8 +111,9 @@ impl Table {
             "{} rows, {rules} rules, {counts:?}, {trials} trials; {reasons:?}",
             self.rows.len()
         );
+        let has_programs = !self.site.programs.is_empty();
         for (verdict, percent) in [
-            ("allow", 20),
+            ("allow", if has_programs { 10 } else { 20 }),
             ("deny", 20),
             ("sign_in", 2),
             ("bad_path", 5),
@@ -105,13 +125,54 @@ impl Table {
                 "{verdict}: {count}"
             );
         }
+        if has_programs {
+            self.is_about_programs();
+        }
+    }
+
+    /// Rules with `git` decide, and programs are let in, in both forms of their tokens.
+    fn is_about_programs(&self) {
+        let decided = self.rows.iter().zip(&self.verdicts);
+        let by_git = |verdict: &Verdict| {
+            verdict
+                .rule
+                .is_some_and(|rule| !self.config["rules"][rule]["match"]["git"].is_null())
+        };
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        for (row, verdict) in decided {
+            let who = match row.sender.program {
+                Some((program, how)) => format!("{} {how:?}", self.site.programs[program].kind()),
+                None => "person".to_owned(),
+            };
+            let what = if by_git(verdict) { "git" } else { "other" };
+            *counts
+                .entry(format!("{who} {what} {}", verdict.verdict))
+                .or_default() += 1;
+        }
+        println!("{counts:?}");
+        for (name, percent) in [
+            ("person git allow", 1),
+            ("person git deny", 2),
+            ("pipeline Bearer git allow", 1),
+            ("pipeline Bearer git deny", 2),
+            ("pipeline Password git allow", 1),
+            ("pipeline Password git deny", 2),
+            ("pipeline Bearer other allow", 1),
+        ] {
+            let count = counts.get(name).copied().unwrap_or_default();
+            assert!(count * 100 >= self.rows.len() * percent, "{name}: {count}");
+        }
     }
 
     /// Asks an edge about each row, and compares.
     pub fn check(&self, kind: Kind) {
         let mut decider = Decider::new(kind, self);
         let mut wrong = Vec::new();
-        for (row, verdict) in self.rows.iter().zip(&self.verdicts) {
+        let count = match kind {
+            Kind::Native => self.rows.len(),
+            Kind::Envoy => self.through_envoy,
+        };
+        for (row, verdict) in self.rows.iter().zip(&self.verdicts).take(count) {
             let answer = decider.ask(row);
             if let Some(difference) = self.difference(row, verdict, &answer) {
                 wrong.push(format!(
@@ -125,10 +186,10 @@ impl Table {
             wrong.is_empty(),
             "{} of {} differ: {}",
             wrong.len(),
-            self.rows.len(),
+            count,
             first.join("\n")
         );
-        self.compare_events(&decider.events());
+        self.compare_events(count, &decider.events());
     }
 
     fn shown(&self, verdict: &Verdict) -> String {
@@ -152,27 +213,44 @@ impl Table {
             return Some(format!("reason {}", answer.reason));
         }
         let received = answer.received.as_ref()?;
-        let person = row
-            .person
-            .map(|person| self.site.settings.people[person].account_id.as_str());
-        let (credential, user) = match verdict.inject.as_deref() {
-            Some("bearer") => (Some("Bearer"), person),
-            Some("git") => (Some("Basic"), person),
-            Some("identity") => (None, person),
-            _ => (None, None),
+        let expected = self.expected(row.sender, verdict);
+        (*received != expected).then(|| format!("{received:?} arrived for {expected:?}"))
+    }
+
+    /// What the upstream has to learn.
+    fn expected(&self, sender: Sender, verdict: &Verdict) -> Arrived {
+        let Sender { person, program } = sender;
+        let person = person.filter(|_| program.is_none());
+        let account = person.map(|person| self.site.settings.people[person].account_id.clone());
+        let kind = match program {
+            Some((program, _)) => self.site.programs[program].kind(),
+            None => "person",
         };
-        let got = (received.0.as_deref(), received.1.as_deref());
-        (got != (credential, user)).then(|| format!("{got:?} arrived for {credential:?}, {user:?}"))
+        let credential = match verdict.inject.as_deref() {
+            Some("bearer") => Some("Bearer"),
+            Some("git") => Some("Basic"),
+            Some("bot_bearer") => Some("Bearer+bot"),
+            Some("bot_git") => Some("Basic+bot"),
+            Some(_) => None,
+            // Nobody is asked, so it is left alone.
+            None => program.map(|_| "brought"),
+        };
+        let is_told = !matches!(verdict.inject.as_deref(), None | Some("none"));
+        Arrived {
+            credential: credential.map(str::to_owned),
+            user: account.filter(|_| is_told),
+            principal: is_told.then(|| kind.to_owned()),
+        }
     }
 
     /// What is logged names the rule. The core is asked for it, too.
-    fn compare_events(&self, events: &[(String, Option<String>, Option<String>)]) {
+    fn compare_events(&self, count: usize, events: &[Logged]) {
         let label = |rule: usize| {
             let name = self.config["rules"][rule]["name"].as_str();
             name.unwrap().to_owned()
         };
         let mut events = events.iter();
-        for (row, verdict) in self.rows.iter().zip(&self.verdicts) {
+        for (row, verdict) in self.rows.iter().zip(&self.verdicts).take(count) {
             let shown = || format!("{row:?}\n{verdict:?}{}", self.shown(verdict));
             for (rule, reasons) in &verdict.trials {
                 let (event, named, reason) = events.next().unwrap();
@@ -227,21 +305,29 @@ impl Table {
     }
 }
 
-/// Takes out the rules that no request can reach, which the configuration refuses.
-fn without_unreachable(config: &mut Value) {
+/// Takes out the rules that no request can reach, which the configuration refuses. A rule for pipelines alone has no
+/// token of a person to pass on.
+fn without_refused(config: &mut Value) {
     while let Err(problems) = Config::parse(config.to_string().as_bytes(), &environment) {
-        let mut places: Vec<usize> = Vec::new();
+        let rules = config["rules"].as_array_mut().unwrap();
+        let mut unreachable: Vec<usize> = Vec::new();
         for problem in problems {
+            let place = problem.path.strip_prefix("rules[");
+            let place = place.unwrap_or_else(|| panic!("{problem}"));
+            let place: usize = place.split(']').next().unwrap().parse().unwrap();
+            if problem.path.ends_with(".inject") {
+                rules[place]["inject"] = json!("identity");
+                continue;
+            }
             assert!(
                 problem.message.contains("some request can reach"),
-                "{problem}"
+                "{problem}: {}",
+                rules[place]
             );
-            let place = problem.path.strip_prefix("rules[").unwrap();
-            places.push(place.split(']').next().unwrap().parse().unwrap());
+            unreachable.push(place);
         }
-        let rules = config["rules"].as_array_mut().unwrap();
-        places.sort_unstable();
-        for place in places.into_iter().rev() {
+        unreachable.sort_unstable();
+        for place in unreachable.into_iter().rev() {
             rules.remove(place);
         }
     }

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Decides requests as docs/configuration.md says, without a line of the filter's own code.
+"""Decides requests as docs/configuration.md and docs/git.md say, without a line of the filter's own code.
 
 Reads one JSON document from stdin and prints one line of JSON for each request:
 
-    {"config": …, "people": […], "workspaces": […], "requests": […]}
+    {"config": …, "people": […], "workspaces": […], "programs": […], "requests": […]}
 
-`config` is a configuration of the filter. `people` and `workspaces` are what Bitbucket knows. A
-request is {"person": index or null, "scopes": index, "method": …, "path": …, "page": bool}. The answer is
+`config` is a configuration of the filter. `people` and `workspaces` are what Bitbucket knows. `programs` are
+the claims of signed tokens. A request is {"person": index or null, "program": index or null,
+"scopes": index, "method": …, "path": …, "page": bool}; a program counts before a person. The answer is
 
     {"verdict": …, "status": …, "reasons": […], "rule": index or null, "inject": …, "trials": […]}
 
@@ -21,9 +22,9 @@ fact is looked up in the data. Python 3, standard library only.
 import json
 import re
 import sys
-import unicodedata
 
-AS_IT_IS = re.compile(r"[A-Za-z0-9\-._~!$&'()+,=:@]")
+from matching import BadPath, Rule, Undecided, listed, matches, normalised
+
 WORKSPACE = re.compile(r"[a-z0-9_-]{1,62}")
 REPOSITORY = re.compile(r"[a-z0-9._-]{1,62}")
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
@@ -48,162 +49,12 @@ IMPLIED = {
 }
 
 
-class BadPath(Exception):
-    """Two servers could read it in two ways."""
-
-
-# --- Paths ------------------------------------------------------------------------------------------
-
-
-def normalised(target):
-    """The one normalisation: path without query, what may stand in a segment decoded, all else encoded
-    with hexadecimal digits in upper case. Refuses what has two readings, apart from %2F and `;`."""
-    if any(not "!" <= c <= "~" for c in target) or "\\" in target or "#" in target:
-        raise BadPath
-    path = target.partition("?")[0]
-    if not path.startswith("/"):
-        raise BadPath
-    if re.search(r"%(?![0-9A-Fa-f]{2})", path):
-        raise BadPath
-    octets = bytearray()
-    text = []
-    for found in re.finditer(r"%([0-9A-Fa-f]{2})|(.)", path):
-        if found[2]:
-            octets += found[2].encode()
-            is_kept = found[2] in "/;" or AS_IT_IS.fullmatch(found[2])
-            text.append(found[2] if is_kept else f"%{ord(found[2]):02X}")
-            continue
-        octet = int(found[1], 16)
-        octets.append(octet)
-        character = chr(octet)
-        if character in ".\\" or octet < 0x20 or octet == 0x7F:
-            raise BadPath
-        text.append(character if AS_IT_IS.fullmatch(character) else "%" + found[1].upper())
-    try:
-        decoded = octets.decode()
-    except UnicodeDecodeError:
-        raise BadPath from None
-    if any(segment in (".", "..") for segment in folded(decoded)):
-        raise BadPath
-    path = "".join(text)
-    for reading in readings(path):
-        if "//" in reading or any(segment in (".", "..") for segment in reading.split("/")):
-            raise BadPath
-    return path
-
-
-def folded(decoded):
-    """The segments that a server sees which folds Unicode and trims names."""
-    text = unicodedata.normalize("NFKC", decoded)
-    text = "".join(c for c in text if unicodedata.category(c) not in ("Cf", "Mn"))
-    segments = re.split("[/\\\\\u2044\u2215\u2216\u29f5\u29f8]", text)
-    return [segment.partition(";")[0].strip() for segment in segments]
-
-
-def is_ambiguous(path):
-    return any(mark in path for mark in ("%2F", ";", "%3B"))
-
-
-def readings(path):
-    """All that servers may take it for: each may decode `%2F`, and cut parameters off each segment or
-    all that follows, in any order."""
-    path = path.replace("%3B", ";")
-    found = [path]
-    for reading in found:
-        steps = [
-            reading.replace("%2F", "/"),
-            "/".join(segment.partition(";")[0] for segment in reading.split("/")),
-            reading.partition(";")[0],
-        ]
-        found += [step for step in dict.fromkeys(steps) if step not in found]
-    return found
-
-
-class Template:
-    def __init__(self, text):
-        self.is_open = text.endswith("/**")
-        body = text[: -len("/**")] if self.is_open else text
-        self.segments = body.split("/")[1:]
-        self.patterns = [self.pattern(segment) for segment in self.segments]
-
-    @staticmethod
-    def pattern(segment):
-        prefix, brace, rest = segment.partition("{")
-        if not brace:
-            return re.compile(re.escape(segment))
-        name, _, suffix = rest.partition("}")
-        return re.compile(f"{re.escape(prefix)}(?P<{name}>.+){re.escape(suffix)}")
-
-    def match(self, path, is_clear=lambda segment: True):
-        """The captures, or None."""
-        found = path.split("/")[1:]
-        if len(found) < len(self.patterns) or (len(found) > len(self.patterns) and not self.is_open):
-            return None
-        captures = {}
-        for pattern, segment in zip(self.patterns, found):
-            matched = pattern.fullmatch(segment)
-            if not matched or not is_clear(segment):
-                return None
-            captures.update(matched.groupdict())
-        return captures
-
-
-class Rule:
-    def __init__(self, index, rule):
-        matched = rule["match"]
-        paths = matched.get("paths") or [matched["path"]]
-        self.index = index
-        self.templates = [Template(path) for path in paths]
-        self.methods = matched.get("methods")
-        self.is_raw = matched.get("tail") == "raw"
-        self.allow = rule["allow"]
-        self.inject = rule.get("inject", "identity")
-        self.is_shadow = rule.get("shadow", False)
-
-    def match(self, method, path, is_clear=lambda segment: True):
-        if self.methods is not None and method not in self.methods:
-            return None
-        for template in self.templates:
-            captures = template.match(path, is_clear)
-            if captures is not None:
-                return captures
-        return None
-
-
-def matches(rules, method, path):
-    """The rules for a request on trial, and the one that decides, each with its captures."""
-    trials = []
-    for rule in rules:
-        if is_ambiguous(path):
-            captures = None
-            if rule.is_raw:
-                # The tail is what the segments of the template do not reach.
-                captures = rule.match(method, path, lambda segment: not is_ambiguous(segment))
-            if captures is None:
-                might = any(rule.match(method, reading) is not None for reading in readings(path))
-                if might and not rule.is_shadow:
-                    raise Undecided(trials)
-                continue
-        else:
-            captures = rule.match(method, path)
-            if captures is None:
-                continue
-        if rule.is_shadow:
-            trials.append((rule, captures))
-        else:
-            return trials, rule, captures
-    if is_ambiguous(path):
-        raise Undecided(trials)
-    return trials, None, None
-
-
-class Undecided(Exception):
-    """No rule lets an ambiguous path through; what was on trial on the way."""
-
-
 # --- Conditions -------------------------------------------------------------------------------------
 
 YES, NO, VOID = "yes", "no", "void"
+
+FOR_ALL = ["all_of", "any_of", "not", "principal"]
+FOR_PROGRAMS = ["pipeline", "issuer"]
 
 
 def name_of(text, slug):
@@ -218,6 +69,8 @@ def name_of(text, slug):
 
 class Person:
     """Somebody with a session, and what Bitbucket says of them."""
+
+    kind = "person"
 
     def __init__(self, world, person, scopes):
         self.world = world
@@ -281,15 +134,54 @@ class World:
         if groups.get("source") == "bitbucket":
             (source,) = [w for w in self.workspaces if groups["workspace"] in (w["slug"], w["uuid"])]
             self.groups = {**source["groups"], **groups.get("members", {})}
+        self.asks_as_bot = "bot" in config.get("rights", {})
+        issuers = config.get("issuers", [])
+        self.issuers = [issuer["issuer"] for issuer in issuers if "issuer" in issuer]
+        presets = [issuer["bitbucket_pipelines"] for issuer in issuers if "bitbucket_pipelines" in issuer]
+        self.presets = {preset["workspace"]: preset["workspace_uuid"].lower() for preset in presets}
+        self.programs = document["programs"]
         self.people = document["people"]
         self.scopes = document["scopes"]
 
 
-class Evaluation:
-    """One request of one person under one rule."""
+class Program:
+    """A step of a pipeline or a caller of another issuer, and what its token says."""
 
-    def __init__(self, world, person, method, captures):
-        self.world, self.person, self.method, self.captures = world, person, method, captures
+    def __init__(self, world, claims):
+        self.claims = claims
+        self.kind = "bot" if claims["iss"] in world.issuers else "pipeline"
+
+    def is_of(self, kind, text, world):
+        """Whether the token says this workspace."""
+        uuid = text if kind == "uuid" else world.presets.get(text)
+        return YES if uuid == self.claims["workspaceUuid"].lower() else NO
+
+    def is_from(self, kind, text, world):
+        """Whether the token says this repository, of the token's own workspace."""
+        uuid = self.claims["repositoryUuid"].lower()
+        if kind == "uuid":
+            return YES if uuid == text else NO
+        workspace_uuid = self.claims["workspaceUuid"].lower()
+        (slug,) = [slug for slug, known in world.presets.items() if known == workspace_uuid]
+        pin = world.repository_pins.get(f"{slug}/{text}")
+        if pin:
+            return YES if uuid == pin else NO
+        if not world.asks_as_bot:
+            # Nobody knows what it is called.
+            return VOID
+        (workspace,) = [w for w in world.workspaces if w["uuid"] == workspace_uuid]
+        is_called = any((r["uuid"], r["slug"]) == (uuid, text) for r in workspace["repositories"])
+        return YES if is_called else NO
+
+
+class Evaluation:
+    """One request of one person or program under one rule."""
+
+    def __init__(self, world, principal, method, captures):
+        self.world, self.principal, self.method, self.captures = world, principal, method, captures
+        # Codes of conditions in a `not` that are void beside others.
+        self.void, self.is_turned = set(), False
+        self.person = principal if isinstance(principal, Person) else None
 
     def part(self, text):
         """The text of a part, and whether it comes from the path."""
@@ -299,6 +191,16 @@ class Evaluation:
         value = self.captures[found[1]]
         return re.sub(r"%([0-9A-F]{2})", lambda hexed: chr(int(hexed[1], 16)), value), True
 
+    def no_name(self, kind, text):
+        """The code of a condition whose path has something else where a name should be."""
+        if kind == "workspace":
+            return None if name_of(self.part(text)[0], WORKSPACE) else "not_a_member"
+        if kind in ("repository", "project"):
+            owner, _, rest = (self.part(part)[0] for part in text.partition("/"))
+            is_name = PROJECT_KEY.fullmatch(rest) if kind == "project" else name_of(rest, REPOSITORY)
+            return None if is_name and name_of(owner, WORKSPACE) else "insufficient_permission"
+        return None
+
     def needed(self, condition):
         permission = condition.get("permission", "read")
         if permission == "by_method":
@@ -307,12 +209,16 @@ class Evaluation:
 
     def holds(self, condition):
         """(truth, reasons): the codes of a refusal that it may lead to."""
-        if condition == "signed_in":
-            return YES, set()
         if condition == "nobody":
             return NO, {"forbidden"}
-        (kind,) = [key for key in condition if key not in ("role", "permission")]
+        if condition == "signed_in":
+            return (YES, set()) if self.person else (NO, {"wrong_principal"})
+        (kind,) = [key for key in condition if key not in ("role", "permission", "subject")]
         value = condition[kind]
+        if kind not in FOR_ALL and (kind in FOR_PROGRAMS) == bool(self.person):
+            # It asks for something that this kind of principal does not have; or the path has something else
+            # where a name should be, and that is found first.
+            return VOID, {self.no_name(kind, value) or "wrong_principal"}
         truth, reasons = getattr(self, "of_" + kind)(value, condition)
         return truth, set() if truth == YES else reasons
 
@@ -321,6 +227,9 @@ class Evaluation:
         failed = [(truth, codes) for truth, codes in found if truth != YES]
         if failed:
             truth = NO if any(truth == NO for truth, _ in failed) else VOID
+            if self.is_turned:
+                # It need not be known whether the others hold, so it may stay void.
+                self.void |= set().union(*(codes for truth, codes in failed if truth == VOID))
             return truth, set().union(*(codes for _, codes in failed))
         return YES, set()
 
@@ -335,6 +244,7 @@ class Evaluation:
         return (VOID if any(truth == VOID for truth, _ in found) else NO), reasons
 
     def of_not(self, part, _):
+        self.is_turned = True
         truth, reasons = self.holds(part)
         if truth == VOID:
             return VOID, reasons
@@ -359,7 +269,33 @@ class Evaluation:
         return self.either(self.person.id in self.world.groups.get(name, []), "not_in_group")
 
     def of_principal(self, kind, _):
-        return self.either(kind == "person", "wrong_principal")
+        return self.either(kind == self.principal.kind, "wrong_principal")
+
+    def of_issuer(self, issuer, condition):
+        claims = self.principal.claims
+        subjects = listed(condition.get("subject", claims["sub"]))
+        return self.either(claims["iss"] == issuer and claims["sub"] in subjects, "pipeline_not_allowed")
+
+    def of_pipeline(self, wanted, _):
+        if self.principal.kind != "pipeline":
+            return VOID, {"wrong_principal"}
+        step = self.principal
+        parts = []
+        for part, slug, says in [("workspace", WORKSPACE, step.is_of), ("repository", REPOSITORY, step.is_from)]:
+            if part in wanted:
+                name = name_of(self.part(wanted[part])[0], slug)
+                if name is None:
+                    return VOID, {"pipeline_not_allowed"}
+                parts.append(says(*name, self.world))
+        if "branch" in wanted:
+            branch = step.claims.get("branchName")
+            is_on = branch is not None and any(is_like(branch, like) for like in listed(wanted["branch"]))
+            parts.append(YES if is_on else NO)
+        if "deployment_environment" in wanted:
+            environments = [uuid.lower() for uuid in listed(wanted["deployment_environment"])]
+            parts.append(YES if step.claims.get("deploymentEnvironmentUuid") in environments else NO)
+        truths = [truth for truth in (NO, VOID) if truth in parts] or [YES]
+        return truths[0], {"pipeline_not_allowed"}
 
     def of_workspace(self, text, condition):
         state, workspace = self.person.find(*self.part(text))
@@ -406,14 +342,15 @@ class Evaluation:
         return self.either(key in projects, "insufficient_permission")
 
 
-def listed(value):
-    return value if isinstance(value, list) else [value]
+def is_like(branch, pattern):
+    """A `*` at the end stands for any rest."""
+    return branch.startswith(pattern[:-1]) if pattern.endswith("*") else branch == pattern
 
 
 # --- Requests ---------------------------------------------------------------------------------------
 
 
-def judge(world, person, request, rule, captures):
+def judge(world, principal, request, rule, captures):
     """(verdict, status, reasons) of one rule."""
     path = request["normalised"]
     if rule.allow == "public":
@@ -422,30 +359,47 @@ def judge(world, person, request, rule, captures):
         return "allow", 200, set()
     if rule.allow == "nobody":
         return "deny", 403, {"forbidden"}
-    if person is None:
+    if principal is None:
         return "sign_in", 302 if request["page"] else 401, {"no_session"}
-    if rule.allow == "signed_in":
-        return "allow", 200, set()
-    truth, reasons = Evaluation(world, person, request["method"], captures).holds(rule.allow)
-    return ("allow", 200, set()) if truth == YES else ("deny", 403, reasons)
+    evaluation = Evaluation(world, principal, request["method"], captures)
+    truth, reasons = evaluation.holds(rule.allow)
+    if truth != YES:
+        return "deny", 403, reasons | evaluation.void
+    if injected(rule, principal) in ("bearer", "git") and isinstance(principal, Program):
+        # It has no token that Bitbucket takes.
+        return "deny", 403, {"no_token"}
+    return "allow", 200, set()
+
+
+def injected(rule, principal):
+    """What the service gets: bearer, git, identity, none, or a bot's credential as bot_bearer or bot_git."""
+    inject = rule.inject
+    if isinstance(inject, str):
+        return inject
+    form = inject.get("as", "bearer")
+    has_own = inject.get("own_first", False) and isinstance(principal, Person)
+    return form if has_own else f"bot_{form}"
 
 
 def decide(world, request):
-    person = request["person"]
-    if person is not None:
-        person = Person(world, world.people[person], world.scopes[request["scopes"]])
+    principal = None
+    if request.get("program") is not None:
+        principal = Program(world, world.programs[request["program"]])
+    elif request["person"] is not None:
+        principal = Person(world, world.people[request["person"]], world.scopes[request["scopes"]])
     answer = {"rule": None, "inject": None, "trials": []}
 
     def trials(found):
         for rule, captures in found:
-            _, _, reasons = judge(world, person, request, rule, captures)
+            _, _, reasons = judge(world, principal, request, rule, captures)
             # A rule on trial is not asked about the path: the one that decides is.
             reasons -= {"bad_request"}
             answer["trials"].append([rule.index, sorted(reasons)])
 
     try:
         request["normalised"] = path = normalised(request["path"])
-        found, rule, captures = matches(world.rules, request["method"], path)
+        _, mark, query = request["path"].partition("?")
+        found, rule, captures = matches(world.rules, request["method"], path, query if mark else None)
         trials(found)
     except BadPath:
         return {**answer, "verdict": "bad_path", "status": 400, "reasons": ["bad_request"]}
@@ -454,8 +408,9 @@ def decide(world, request):
         return {**answer, "verdict": "bad_path", "status": 400, "reasons": ["bad_request"]}
     if rule is None:
         return {**answer, "verdict": "no_rule", "status": 403, "reasons": ["no_rule"]}
-    verdict, status, reasons = judge(world, person, request, rule, captures)
-    inject = rule.inject if verdict == "allow" and rule.allow != "public" else None
+    verdict, status, reasons = judge(world, principal, request, rule, captures)
+    is_known = verdict == "allow" and rule.allow != "public"
+    inject = injected(rule, principal) if is_known else None
     answer.update(rule=rule.index, inject=inject)
     return {**answer, "verdict": verdict, "status": status, "reasons": sorted(reasons)}
 

@@ -66,6 +66,21 @@ fn config(config: &mut Value) {
             json!("identity")
         ),
         rule(
+            "/outside/{workspace}",
+            json!({"not": {"pipeline": {"workspace": "{workspace}", "branch": "none"}}}),
+            json!("identity")
+        ),
+        rule(
+            "/mail",
+            json!({"any_of": [{"pipeline": {"repository": WIDGETS}}, {"email_domain": "example.com"}]}),
+            json!("identity")
+        ),
+        rule(
+            "/scope",
+            json!({"any_of": [{"pipeline": {"repository": WIDGETS}}, {"scope": "repository"}]}),
+            json!("identity")
+        ),
+        rule(
             "/either",
             json!({"any_of": [{"workspace": "acme"}, {"principal": "pipeline"}]}),
             json!("identity")
@@ -75,6 +90,13 @@ fn config(config: &mut Value) {
             json!({"any_of": [{"workspace": "acme"}, {"principal": "pipeline"}]}),
             json!("bearer")
         ),
+        json!({
+            "name": "trial",
+            "match": {"path": "/person"},
+            "allow": {"any_of": [{"workspace": "acme"}, {"principal": "pipeline"}]},
+            "inject": "bearer",
+            "shadow": true,
+        }),
         rule("/person", json!("signed_in"), json!("identity")),
         rule("/member", json!({"workspace": "acme"}), json!("identity")),
         json!({
@@ -155,6 +177,12 @@ story!(
                 "/not-main",
                 ["not_allowed", "ok", "not_allowed", "ok", "not_allowed"],
             ),
+            ("/outside/acme", ["ok"; 5]),
+            // It is no name of a workspace, so that it is another one says nothing.
+            ("/outside/ACME", [denied; 5]),
+            // It has neither an address nor scopes, and that is no news.
+            ("/mail", ["ok", "ok", denied, "ok", "ok"]),
+            ("/scope", ["ok", "ok", denied, "ok", "ok"]),
             ("/either", ["ok"; 5]),
             ("/both", ["no_token"; 5]),
             ("/person", ["wrong_principal"; 5]),
@@ -165,6 +193,13 @@ story!(
             let verdicts = tokens.map(|token| verdict(world, path, token));
             assert_eq!(verdicts, expected, "{path}");
         }
+        let log = world.edge.log();
+        let trials = log.iter().filter(|line| line.contains("\"shadowed\""));
+        let trials: Vec<_> = trials.collect();
+        assert_eq!(trials.len(), 5);
+        // The rule on trial has the token of whoever acts, and a step has none.
+        let is_told = |line: &&String| line.contains("\"reason\":\"no_token\"");
+        assert!(trials.iter().all(is_told), "{trials:?}");
     }
 );
 

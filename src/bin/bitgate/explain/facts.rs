@@ -162,6 +162,9 @@ impl Facts for Described<'_> {
     }
 
     fn scope(&self, scope: &str) -> Truth {
+        if !self.can_be_asked_about() {
+            return Truth::Void(Denial::Principal);
+        }
         // Nobody says what a credential may that they brought.
         if !self.has_session() {
             return Truth::Void(Denial::Scope);
