@@ -68,7 +68,7 @@ browser: ## Sign in with Chromium, and write screenshots to target/browser
 	@scripts/browser
 
 bench: ## Measure what decisions cost, natively
-	cargo bench --locked --profile measure --bench decision
+	cargo bench --locked --profile measure --bench decision --bench costs
 
 fuzz: ## Fuzz what strangers can send (SECONDS for each target, 60)
 	@scripts/fuzz $(or $(SECONDS),60)
