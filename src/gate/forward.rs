@@ -127,7 +127,7 @@ impl Forward {
             return self;
         }
         if let Some(value) = authorization {
-            self.replace("authorization", value.as_str().as_bytes().to_vec());
+            self.replace("authorization", value.into_bytes());
         }
         for (name, fact) in config.identity_headers.iter() {
             if let Some(value) = value_of(fact, actor, groups.as_deref(), id) {
