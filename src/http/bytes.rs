@@ -15,17 +15,15 @@ const fn below(word: u64, limit: u8) -> u64 {
 /// Where the first `wanted` is.
 pub(super) fn position(bytes: &[u8], wanted: u8) -> Option<usize> {
     let (words, rest) = bytes.as_chunks::<8>();
-    let mut before = 0_usize;
-    for word in words {
-        let found = below(u64::from_le_bytes(*word) ^ every(wanted), 1);
-        if found != 0 {
-            let within = usize::try_from(found.trailing_zeros() >> 3_u32).ok()?;
-            return Some(before.saturating_add(within));
+    let found = |word: &[u8; 8]| below(u64::from_le_bytes(*word) ^ every(wanted), 1);
+    let (skipped, within) = match words.iter().position(|word| found(word) != 0) {
+        Some(index) => {
+            let bits = found(words.get(index)?).trailing_zeros();
+            (index, usize::try_from(bits >> 3_u32).ok()?)
         }
-        before = before.saturating_add(8);
-    }
-    let within = rest.iter().position(|byte| *byte == wanted)?;
-    Some(before.saturating_add(within))
+        None => (words.len(), rest.iter().position(|byte| *byte == wanted)?),
+    };
+    Some(skipped.saturating_mul(8).saturating_add(within))
 }
 
 /// Whether `is_good` holds for every byte. It is only asked about words that have another byte than those
