@@ -599,3 +599,22 @@ fn a_repository_by_name_is_in_one_workspace() {
         assert_eq!(problem, expected);
     }
 }
+
+#[test]
+fn a_steps_subject_is_no_identity() {
+    let mut config = minimal();
+    config["issuers"] = json!([pipelines(), issuer()]);
+    let rule = |issuer: &str| json!([{"match": {"path": "/**"}, "allow": {"issuer": issuer, "subject": "deployer"}}]);
+    config["rules"] = rule("https://idp.example.com");
+    assert!(parse(&config.to_string()).is_ok());
+    let preset = "https://api.bitbucket.org/2.0/workspaces/acme/pipelines-config/identity/oidc";
+    config["rules"] = rule(preset);
+    let problems = parse(&config.to_string()).unwrap_err().to_string();
+    assert_eq!(
+        problems.trim_end(),
+        "rules[0].allow: expected a condition pipeline, since the subject of a step is no identity, \
+         but found a subject"
+    );
+    config["rules"][0]["allow"] = json!({"issuer": preset});
+    assert!(parse(&config.to_string()).is_ok());
+}

@@ -68,10 +68,11 @@ pub(super) fn edit_response(plan: &ResponsePlan) {
     }
 }
 
-/// Whether the upstream answered with this status.
-pub(super) fn response_status_is(status: &str) -> bool {
+/// The status that the upstream answered with.
+pub(super) fn response_status() -> Option<u16> {
     const MAP: MapType = MapType::HttpResponseHeaders;
-    matches!(host::get_map_value_bytes(MAP, ":status"), Ok(Some(value)) if value == status.as_bytes())
+    let value = host::get_map_value_bytes(MAP, ":status").ok()??;
+    std::str::from_utf8(&value).ok()?.parse().ok()
 }
 
 /// Adds cookies to the upstream's response, which nobody may store then.

@@ -35,7 +35,9 @@ impl Metrics {
             .session_cookie
             .map(|cookie| cookie.metric().to_owned());
         let credential = event.credential_metric();
-        for name in [event.metric()].into_iter().chain(cookie).chain(credential) {
+        let bot = event.bot_metric();
+        let more = cookie.into_iter().chain(credential).chain(bot);
+        for name in [event.metric()].into_iter().chain(more) {
             if let Some(id) = self.counter(name) {
                 // A counter that the host does not know any more is no reason to refuse a request.
                 let _ = host::increment_metric(id, 1);

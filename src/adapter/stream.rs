@@ -135,8 +135,10 @@ impl Stream {
             return Action::Continue;
         };
         if let (Some(place), Some(gate)) = (response.bot, self.worker.gate())
-            && hostcalls::response_status_is("401")
-            && let Some(event) = self.worker.with_host(|host| gate.bot_refused(place, host))
+            && let Some(status) = hostcalls::response_status()
+            && let Some(event) = self
+                .worker
+                .with_host(|host| gate.bot_answered(place, status, host))
         {
             self.worker.note(&event);
         }

@@ -1,12 +1,14 @@
 //! What Bitbucket is asked with. It takes no other credential anywhere but in this header.
 
+use std::fmt;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use crate::http::HeaderValue;
 use crate::oauth::{AccessToken, bearer_authorization};
 
 /// A credential, as the API and git take it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Credential {
     /// A person's API token, which the API takes together with the address of the account.
     ApiToken {
@@ -18,6 +20,16 @@ pub enum Credential {
     /// A token that speaks for itself: of OAuth, or an access token of a repository, a project or a
     /// workspace.
     Token(AccessToken),
+}
+
+/// Without the address: that is personal.
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ApiToken { .. } => "ApiToken(..)",
+            Self::Token(_) => "Token(..)",
+        })
+    }
 }
 
 impl Credential {

@@ -21,10 +21,8 @@ impl Reader<'_> {
             };
             let path = format!("rules[{index}].allow");
             for part in condition.parts() {
-                if let Condition::Issuer { issuer, .. } = part
-                    && !issuers.iter().any(|known| known.issuer == *issuer)
-                {
-                    self.wrong(&path, "expected one of the issuers", &quoted(issuer));
+                if let Condition::Issuer { issuer, subjects } = part {
+                    self.known_issuer(&path, issuer, subjects, issuers);
                 }
                 if let Condition::Pipeline(pipeline) = part {
                     self.known_pipeline(&path, pipeline, issuers, access);
@@ -37,6 +35,19 @@ impl Reader<'_> {
                                 another issuer";
                 self.wrong(&path, expected, "the caller's own credential");
             }
+        }
+    }
+
+    /// The `sub` of a step is another one in each run, so it can name nobody.
+    fn known_issuer(&self, path: &str, issuer: &str, subjects: &[String], issuers: &[Rc<Issuer>]) {
+        match issuers.iter().find(|known| known.issuer == issuer) {
+            None => self.wrong(path, "expected one of the issuers", &quoted(issuer)),
+            Some(known) if known.kind != Kind::Other && !subjects.is_empty() => {
+                let expected =
+                    "expected a condition pipeline, since the subject of a step is no identity";
+                self.wrong(path, expected, "a subject");
+            }
+            Some(_) => {}
         }
     }
 

@@ -64,11 +64,14 @@ impl BotFetch {
             Err(_) => EventKind::BotNotFetched,
         });
         event.bot = Some(fetched.name.clone());
-        if let Err(failed) = published {
-            let Host { now, shared, .. } = host;
-            fetched.tokens.failed(lease, failed.failure, *now, *shared);
-            event.reason = Some(failed.reason);
-            event.detail = Some(failed.detail);
+        let Host { now, shared, .. } = host;
+        match published {
+            Ok(()) => self.gate.kinds.bot_succeeded(fetched.place, *now, *shared),
+            Err(failed) => {
+                fetched.tokens.failed(lease, failed.failure, *now, *shared);
+                event.reason = Some(failed.reason);
+                event.detail = Some(failed.detail);
+            }
         }
         event
     }

@@ -236,6 +236,21 @@ impl Event {
         ))
     }
 
+    /// The name of the counter of failures of a bot's credential, if this is one:
+    /// `bitgate_bot_failures_total.bot.deployer.reason.client_refused`.
+    #[must_use]
+    pub fn bot_metric(&self) -> Option<String> {
+        let bot = self.bot.as_ref()?;
+        let reason = match (self.event, self.reason) {
+            (EventKind::BotRefused, _) => EventKind::BotRefused.as_str(),
+            (EventKind::BotNotFetched | EventKind::NotLookedUp, Some(reason)) => reason.code(),
+            _ => return None,
+        };
+        Some(format!(
+            "bitgate_bot_failures_total.bot.{bot}.reason.{reason}"
+        ))
+    }
+
     /// [`Event::metric`] of such an event.
     #[must_use]
     pub fn metric_of(event: EventKind, reason: Option<Reason>) -> String {
@@ -251,5 +266,43 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // JSON escapes line ends and quotes, so that no value can forge a line.
         f.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fails_of_a_bot_is_counted_by_reason() {
+        let event = |kind, reason| Event {
+            bot: Some("deployer".to_owned()),
+            reason,
+            ..Event::new(kind)
+        };
+        for (kind, reason, wanted) in [
+            (
+                EventKind::BotNotFetched,
+                Some(Reason::ClientRefused),
+                Some("client_refused"),
+            ),
+            (
+                EventKind::NotLookedUp,
+                Some(Reason::RateLimited),
+                Some("rate_limited"),
+            ),
+            (EventKind::BotRefused, None, Some("bot_refused")),
+            (EventKind::BotFetched, None, None),
+            (EventKind::LookedUp, None, None),
+        ] {
+            let wanted = wanted
+                .map(|reason| format!("bitgate_bot_failures_total.bot.deployer.reason.{reason}"));
+            assert_eq!(event(kind, reason).bot_metric(), wanted);
+        }
+        let nobodys = Event {
+            reason: Some(Reason::RateLimited),
+            ..Event::new(EventKind::NotLookedUp)
+        };
+        assert_eq!(nobodys.bot_metric(), None);
     }
 }

@@ -1,15 +1,17 @@
-//! The kinds of credentials that callers bring, and when each was good last: what is about to go
-//! stale shows in gauges before somebody's deploy fails.
+//! The kinds of credentials that callers bring, and the bots, and when each was good last: what is about
+//! to go stale shows in gauges before somebody's deploy fails.
 //!
 //! ```text
 //! bitgate_credential_first_seen.kind.K      the first good one, in seconds since 1970
 //! bitgate_credential_last_success.kind.K    the last good one
 //! bitgate_credential_seconds_left.kind.K    how long that one is good; not there where nobody says
+//! bitgate_bot_first_seen.bot.B              when the bot's token was fetched or accepted first
+//! bitgate_bot_last_success.bot.B            when it was accepted last; of one that is fetched, see `bot`
 //! ```
 
-use std::cell::RefCell;
+use std::cell::Cell;
 
-use crate::config::{Callers, Config};
+use crate::config::{BotCredential, Callers, Config};
 use crate::gate::presented::TokenKind;
 use crate::host::SharedData;
 use crate::time::{Seconds, UnixTime};
@@ -39,23 +41,46 @@ impl Seen {
 
 #[derive(Debug)]
 struct Kind {
+    /// For callers' credentials a word that logs and metrics have; for bots their name.
     name: String,
+    family: Family,
     key: String,
     /// When this worker wrote last.
-    written_at: RefCell<UnixTime>,
+    written_at: Cell<UnixTime>,
 }
 
-/// The kinds of one site: the issuers in their order, then Bitbucket's own tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Family {
+    Caller,
+    /// One whose token is in the configuration.
+    FixedBot,
+    FetchedBot,
+}
+
+impl Family {
+    fn gauge(self, what: &str, name: &str) -> String {
+        match self {
+            Self::Caller => format!("bitgate_credential_{what}.kind.{name}"),
+            Self::FixedBot | Self::FetchedBot => format!("bitgate_bot_{what}.bot.{name}"),
+        }
+    }
+}
+
+/// The kinds of one site: the issuers in their order, then Bitbucket's own tokens, then the bots.
 #[derive(Debug)]
 pub(super) struct Kinds(Vec<Kind>);
 
 impl Kinds {
     pub(super) fn new(config: &Config) -> Self {
         let site = &config.public.origin;
-        let kind = |name: String| Kind {
-            key: format!("bitgate.seen.{site}.{name}"),
+        let kind = |family: Family, name: String| Kind {
+            key: match family {
+                Family::Caller => format!("bitgate.seen.{site}.{name}"),
+                Family::FixedBot | Family::FetchedBot => format!("bitgate.seen.{site}.bot.{name}"),
+            },
             name,
-            written_at: RefCell::new(UnixTime(0)),
+            family,
+            written_at: Cell::new(UnixTime(0)),
         };
         let issuers = config.issuers.iter().map(|issuer| issuer.label());
         let is_taken = |callers: &Callers, token: &TokenKind| match token {
@@ -67,7 +92,16 @@ impl Kinds {
         let tokens = TokenKind::ALL.into_iter();
         let tokens = tokens.filter(|token| callers.is_some_and(|it| is_taken(it, token)));
         let tokens = tokens.map(|token| token.as_str().to_owned());
-        Self(issuers.chain(tokens).map(kind).collect())
+        let bots = config.access.bots.iter().map(|bot| {
+            let family = match bot.credential {
+                BotCredential::AccessToken(_) => Family::FixedBot,
+                BotCredential::Client { .. } => Family::FetchedBot,
+            };
+            kind(family, bot.name.clone())
+        });
+        let callers = issuers.chain(tokens);
+        let kinds = callers.map(|name| kind(Family::Caller, name));
+        Self(kinds.chain(bots).collect())
     }
 
     /// The word for a kind.
@@ -77,8 +111,14 @@ impl Kinds {
 
     /// The place of one of Bitbucket's own tokens; an issuer has that of its number.
     pub(super) fn place_of(&self, token: TokenKind) -> usize {
-        let found = self.0.iter().rposition(|kind| kind.name == token.as_str());
-        found.unwrap_or(usize::MAX)
+        let is_it = |kind: &Kind| kind.family == Family::Caller && kind.name == token.as_str();
+        self.0.iter().rposition(is_it).unwrap_or(usize::MAX)
+    }
+
+    /// The token of a bot, by its place in the configuration, was fetched or accepted.
+    pub(super) fn bot_succeeded(&self, place: usize, now: UnixTime, shared: &mut dyn SharedData) {
+        let before = self.0.iter().filter(|kind| kind.family == Family::Caller);
+        self.succeeded(before.count().saturating_add(place), None, now, shared);
     }
 
     /// A credential of this kind is good, until `ends_at` if it says so.
@@ -92,11 +132,11 @@ impl Kinds {
         let Some(kind) = self.0.get(place) else {
             return;
         };
-        let written_at = *kind.written_at.borrow();
+        let written_at = kind.written_at.get();
         if now < written_at.plus(PAUSE) && now >= written_at {
             return;
         }
-        *kind.written_at.borrow_mut() = now;
+        kind.written_at.set(now);
         let found = shared.read(&kind.key);
         let seen = found.as_ref().and_then(|(bytes, _)| Seen::read(bytes));
         let first = seen.map_or(now.0, |seen| seen.first);
@@ -117,14 +157,11 @@ impl Kinds {
             let found = shared.read(&kind.key);
             let seen = found.and_then(|(bytes, _)| Seen::read(&bytes));
             let seen = seen.unwrap_or_default();
-            let mut add = |what: &str, value| {
-                gauges.push((
-                    format!("bitgate_credential_{what}.kind.{}", kind.name),
-                    value,
-                ));
-            };
+            let mut add = |what, value| gauges.push((kind.family.gauge(what, &kind.name), value));
             add("first_seen", seen.first);
-            add("last_success", seen.last);
+            if kind.family != Family::FetchedBot {
+                add("last_success", seen.last);
+            }
             if seen.ends_at > 0 {
                 add("seconds_left", UnixTime(seen.ends_at).since(now).0);
             }

@@ -288,6 +288,10 @@ impl Lookup {
             fits.then_some(()).ok_or(Failure::TooMuch)
         });
         let failure = published.err();
+        let bot = gate.asker(&question);
+        if let Some(place) = bot {
+            gate.kinds.bot_succeeded(place, host.now, host.shared);
+        }
         let kind = match &failure {
             None => EventKind::LookedUp,
             Some(failure) => {
@@ -296,7 +300,10 @@ impl Lookup {
                 EventKind::NotLookedUp
             }
         };
-        event(kind, &question, &about, failure.as_ref())
+        Event {
+            bot: bot.and_then(|place| gate.bot_name(place)),
+            ..event(kind, &question, &about, failure.as_ref())
+        }
     }
 
     fn fail(&self, failure: &Failure, host: &mut Host<'_>) -> Event {
@@ -307,10 +314,8 @@ impl Lookup {
         }
         // Bitbucket answers, and does not accept the bot's token: that says nothing about other questions.
         let is_rejected = matches!(failure, Failure::Unavailable(InvalidAnswer::Denied(401)));
-        if let Some(place) = gate
-            .asker(self.collected.question())
-            .filter(|_| is_rejected)
-        {
+        let bot = gate.asker(self.collected.question());
+        if let Some(place) = bot.filter(|_| is_rejected) {
             gate.bot_token_rejected(place, self.credential.token(), host);
         }
         match is_rejected || failure.is_answer() {
@@ -319,12 +324,11 @@ impl Lookup {
         }
         gate.rights
             .failed(&self.lease, failure, &self.word, host.now, host.shared);
-        event(
-            EventKind::NotLookedUp,
-            self.collected.question(),
-            &self.about,
-            Some(failure),
-        )
+        let question = self.collected.question();
+        Event {
+            bot: bot.and_then(|place| gate.bot_name(place)),
+            ..event(EventKind::NotLookedUp, question, &self.about, Some(failure))
+        }
     }
 }
 

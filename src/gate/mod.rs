@@ -3,8 +3,8 @@
 mod access;
 mod actor;
 mod bot;
+mod bot_answered;
 mod bot_fetch;
-mod bot_refused;
 mod callback;
 mod caller;
 mod calling;

@@ -6,10 +6,10 @@ use std::rc::Rc;
 use crate::host::{Host, SharedData};
 use crate::http::Call;
 use crate::issuers::fetch::KeyFetch;
-use crate::issuers::state::{Asking, State};
+use crate::issuers::state::{Asking, Sought, State};
 use crate::issuers::{Issuer, Keys};
 use crate::jose::KeySet;
-use crate::time::{Seconds, UnixTime};
+use crate::time::Seconds;
 
 /// How much longer than the call a lease lives: for the way there and back.
 const MARGIN: Seconds = Seconds(3);
@@ -96,19 +96,20 @@ impl Source {
         format!("{}.keys", self.key)
     }
 
-    /// Asks for keys if `look` finds it right.
+    /// Asks for keys if it is time to.
     pub(super) fn ask(
         self: &Rc<Self>,
-        look: fn(&State, UnixTime) -> Asking,
+        sought: Sought,
         host: &mut Host<'_>,
     ) -> Result<KeyFetch, Asking> {
         let call = self.call().ok_or(Asking::Fresh)?;
         let (state, version) = State::read(&self.key, host.shared);
-        let asking = look(&state, host.now);
+        let asking = state.look_for(sought, host.now);
         if asking != Asking::Free {
             return Err(asking);
         }
-        let leased = state.leased(Seconds(call.timeout.0.saturating_add(MARGIN.0)), host.now);
+        let span = Seconds(call.timeout.0.saturating_add(MARGIN.0));
+        let leased = state.leased(sought, span, host.now);
         match leased.write(&self.key, version, host.shared) {
             true => Ok(KeyFetch::new(Rc::clone(self), Rc::clone(call))),
             false => Err(Asking::Leased),

@@ -13,8 +13,9 @@ use crate::time::{Seconds, UnixTime};
 /// How old keys may be before they are asked for again.
 pub(super) const REFRESH: Seconds = Seconds::from_hours(1);
 
-/// How long after a question a token with a key that nobody knows asks for no newer ones. All workers
-/// together ask once in that time, whatever is sent.
+/// How long after a question for a token's sake one with a key that nobody knows asks for no newer ones.
+/// All workers together ask once in that time, whatever is sent. What the clock asked for counts as
+/// nothing: a key may be published a second later.
 pub(super) const COOL_DOWN: Seconds = Seconds(30);
 
 /// How long nobody asks after a first failure; twice as long after each further one.
@@ -37,9 +38,22 @@ pub(super) struct State {
     /// When the keys in use were fetched.
     pub(super) fetched_at: UnixTime,
     asked_at: UnixTime,
+    /// When they were asked for because of a token.
+    sought_at: UnixTime,
     lease_until: UnixTime,
     next_at: UnixTime,
     failures: u64,
+}
+
+/// What keys are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sought {
+    /// By the clock: those that there are may be old.
+    Newer,
+    /// For a token, while there are none.
+    First,
+    /// For a token that names one which nobody knows.
+    Unknown,
 }
 
 /// Whether somebody may ask for keys.
@@ -68,6 +82,7 @@ impl State {
             generation: number(),
             fetched_at: UnixTime(number()),
             asked_at: UnixTime(number()),
+            sought_at: UnixTime(number()),
             lease_until: UnixTime(number()),
             next_at: UnixTime(number()),
             failures: number(),
@@ -75,32 +90,41 @@ impl State {
         (state, version)
     }
 
-    /// Writes it as six numbers of eight bytes. `false` if somebody was faster.
+    /// Writes it as seven numbers of eight bytes. `false` if somebody was faster.
     pub(super) fn write(&self, key: &str, version: Version, shared: &mut dyn SharedData) -> bool {
         let Self {
             generation,
             fetched_at,
             asked_at,
+            sought_at,
             lease_until,
             next_at,
             failures,
         } = *self;
-        let (fetched_at, asked_at) = (fetched_at.0, asked_at.0);
-        let (lease_until, next_at) = (lease_until.0, next_at.0);
         let numbers = [
             generation,
-            fetched_at,
-            asked_at,
-            lease_until,
-            next_at,
+            fetched_at.0,
+            asked_at.0,
+            sought_at.0,
+            lease_until.0,
+            next_at.0,
             failures,
         ];
         let bytes = numbers.map(u64::to_be_bytes);
         shared.write(key, bytes.as_flattened(), Some(version))
     }
 
+    /// Whether to ask.
+    pub(super) fn look_for(&self, sought: Sought, now: UnixTime) -> Asking {
+        match sought {
+            Sought::Newer => self.look_for_newer(now),
+            Sought::First => self.look_for_first(now),
+            Sought::Unknown => self.look_for_unknown(now),
+        }
+    }
+
     /// Whether it is time to ask for the keys: there are none, or they are old.
-    pub(super) fn look_for_refresh(&self, now: UnixTime) -> Asking {
+    fn look_for_newer(&self, now: UnixTime) -> Asking {
         if self.is_leased(now) {
             return Asking::Leased;
         }
@@ -114,8 +138,8 @@ impl State {
     /// Whether to ask for keys for a token that comes while there are none: a workspace's are there from its
     /// first pipeline on, and that one should not wait for the end of a long pause. Anonymous calls to
     /// Bitbucket are limited to 60 an hour.
-    pub(super) fn look_for_first(&self, now: UnixTime) -> Asking {
-        let asking = self.look_for_refresh(now);
+    fn look_for_first(&self, now: UnixTime) -> Asking {
+        let asking = self.look_for_newer(now);
         let is_over = !is_ahead(self.asked_at.plus(FIRST), now, FIRST);
         match asking == Asking::Failing && is_over {
             true => Asking::Free,
@@ -123,12 +147,11 @@ impl State {
         }
     }
 
-    /// Whether to ask for a key that a token names and nobody knows.
-    pub(super) fn look_for_unknown(&self, now: UnixTime) -> Asking {
+    fn look_for_unknown(&self, now: UnixTime) -> Asking {
         if self.is_leased(now) {
             return Asking::Leased;
         }
-        let is_cooling = is_ahead(self.asked_at.plus(COOL_DOWN), now, COOL_DOWN);
+        let is_cooling = is_ahead(self.sought_at.plus(COOL_DOWN), now, COOL_DOWN);
         match self.failures {
             0 if is_cooling => Asking::Fresh,
             0 => Asking::Free,
@@ -142,9 +165,13 @@ impl State {
     }
 
     /// With a lease for `span`.
-    pub(super) fn leased(self, span: Seconds, now: UnixTime) -> Self {
+    pub(super) fn leased(self, sought: Sought, span: Seconds, now: UnixTime) -> Self {
         Self {
             asked_at: now,
+            sought_at: match sought {
+                Sought::Newer => self.sought_at,
+                Sought::First | Sought::Unknown => now,
+            },
             lease_until: now.plus(span),
             ..self
         }

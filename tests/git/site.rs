@@ -170,22 +170,34 @@ impl Site {
         client::send(self.envoy.listener, request).unwrap()
     }
 
-    /// Sends the head of a request that asks whether to send its body. The first line of the answer, and
-    /// the rest after a short body.
-    pub fn ask(&self, login: Option<Login<'_>>, target: &str) -> (String, String) {
+    /// Sends a push with its body at once. The first line of the answer: who is refused while they still send
+    /// may find the connection closed after it.
+    pub fn push_unasked(&self, login: Option<Login<'_>>, target: &str) -> String {
+        let (_, first) = self.push(login, target, "\r\n4\r\n0000\r\n");
+        String::from_utf8_lossy(&first).into_owned()
+    }
+
+    fn push(&self, login: Option<Login<'_>>, target: &str, rest: &str) -> (TcpStream, [u8; 12]) {
         let mut stream = TcpStream::connect(self.envoy.listener).unwrap();
         let login = login.map_or(String::new(), |(user, password)| {
             format!("authorization: {}\r\n", basic(user, password))
         });
-        let head = format!(
+        let text = format!(
             "POST {target} HTTP/1.1\r\nhost: localhost:{}\r\n{login}user-agent: git/2.47.3\r\n\
              content-type: application/x-git-receive-pack-request\r\n\
-             transfer-encoding: chunked\r\nexpect: 100-continue\r\nconnection: close\r\n\r\n",
+             transfer-encoding: chunked\r\nconnection: close\r\n{rest}",
             self.port
         );
-        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(text.as_bytes()).unwrap();
         let mut first = [0; 12];
         stream.read_exact(&mut first).unwrap();
+        (stream, first)
+    }
+
+    /// Sends the head of a request that asks whether to send its body. The first line of the answer, and
+    /// the rest after a short body.
+    pub fn ask(&self, login: Option<Login<'_>>, target: &str) -> (String, String) {
+        let (mut stream, first) = self.push(login, target, "expect: 100-continue\r\n\r\n");
         if first == *b"HTTP/1.1 100" {
             stream.write_all(b"4\r\n0000\r\n0\r\n\r\n").unwrap();
         }

@@ -125,8 +125,11 @@ story!(
             gauge(world, "last_success", "pipelines_acme") >= start + 1_800
         });
         assert_eq!(gauge(world, "first_seen", "pipelines_acme"), first);
-        let left = gauge(world, "seconds_left", "pipelines_acme");
-        assert!((1_600..=1_800).contains(&left), "{left}");
+        // The gauges are set one after the other.
+        eventually(world, &token, "what is left", |world| {
+            let left = gauge(world, "seconds_left", "pipelines_acme");
+            (1_600..=1_800).contains(&left)
+        });
     }
 );
 
@@ -135,7 +138,18 @@ story!(
     setup(),
     |world| {
         let token = step(world, &json!({}));
+        let start = world.around.clock.now();
+        let gauge = |world: &mut World, what: &str| {
+            let name = format!("bitgate_bot_{what}.bot.reader");
+            world.edge.gauge(&name)
+        };
+        assert_eq!(gauge(world, "first_seen"), 0);
         assert_eq!(ask(world, "/bot", &token).status(), 200);
+        eventually(world, &token, "an accepted token", |world| {
+            gauge(world, "last_success") >= start
+        });
+        let last = gauge(world, "last_success");
+        assert_eq!(gauge(world, "first_seen"), last);
         assert!(lines(world, "bot_refused").is_empty());
         world.upstream().refuses = true;
         // The answer is the service's own, and is told once a minute.
@@ -145,8 +159,15 @@ story!(
         let told = lines(world, "bot_refused");
         assert_eq!(told.len(), 1);
         assert_eq!(told[0]["bot"], "reader");
+        if let Some(envoy) = world.edge.envoy() {
+            let wanted = "bitgate_bot_failures_total{bitgate_reason=\"bot_refused\",bitgate_bot=\"reader\"} 20";
+            let metrics = envoy.prometheus();
+            assert!(metrics.contains(wanted), "{metrics}");
+        }
         world.advance(61);
         assert_eq!(ask(world, "/bot", &token).status(), 401);
         assert_eq!(lines(world, "bot_refused").len(), 2);
+        // What is refused is no success.
+        assert_eq!(gauge(world, "last_success"), last);
     }
 );

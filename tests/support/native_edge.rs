@@ -300,11 +300,10 @@ impl Edge for NativeEdge {
                     let renewal = forward.renewal.take().map(Job::Renewal);
                     let ahead = forward.ahead.take();
                     let mut response = self.forward(request, &forward);
-                    if let Some(place) = forward.response.bot
-                        && response.status() == 401
-                    {
+                    if let Some(place) = forward.response.bot {
                         let gate = Rc::clone(&self.gate);
-                        let event = gate.bot_refused(place, &mut self.host());
+                        let status = response.status().as_u16();
+                        let event = gate.bot_answered(place, status, &mut self.host());
                         event.iter().for_each(|event| self.note(event));
                     }
                     for job in renewal.into_iter().chain(ahead) {
