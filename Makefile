@@ -16,7 +16,7 @@ CARGO_DOC := RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps --document-pri
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: bench help wasm wasm-test-hooks bitgate envoy-binary run test check deny fuzz browser clean wasm-target components
+.PHONY: bench help instructions instructions-update wasm wasm-test-hooks bitgate envoy-binary run test check deny fuzz browser clean wasm-target components valgrind
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1 \2/p' Makefile | \
@@ -46,13 +46,19 @@ test: wasm wasm-test-hooks ## Run all tests, with a real Envoy; the last line ha
 	@scripts/git-tools
 	@ENVOY=$$(scripts/fetch-envoy) && export ENVOY && scripts/test
 
-check: wasm components ## Check format, lints, documentation and the module's size
+check: wasm components instructions ## Check format, lints, documentation, the module's size and instruction counts
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	$(CLIPPY_MODULE) -- -D warnings
 	$(CLIPPY_MODULE) --features test-hooks -- -D warnings
 	$(CARGO_DOC) --workspace
 	$(CARGO_DOC) --package bitgate --lib --target $(WASM_TARGET)
+
+instructions: valgrind ## Check that no request takes more instructions than was written down
+	@scripts/instructions
+
+instructions-update: valgrind ## Write down how many instructions requests take now
+	@scripts/instructions --update
 
 deny: ## Check licences, advisories and duplicates of the dependencies (needs cargo-deny)
 	@cargo deny --version >/dev/null 2>&1 || { echo 'make deny needs: cargo install --locked cargo-deny' >&2; exit 1; }
@@ -62,7 +68,7 @@ browser: ## Sign in with Chromium, and write screenshots to target/browser
 	@scripts/browser
 
 bench: ## Measure what decisions cost, natively
-	cargo bench --locked --profile measure --bench decision
+	cargo bench --locked --profile measure --bench decision --bench costs
 
 fuzz: ## Fuzz what strangers can send (SECONDS for each target, 60)
 	@scripts/fuzz $(or $(SECONDS),60)
@@ -78,3 +84,7 @@ wasm-target:
 components:
 	@cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 	@cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
+
+# Callgrind is a part of it.
+valgrind:
+	@scripts/debian-package valgrind

@@ -209,7 +209,9 @@ impl Machine {
     fn perform(&mut self, instance: usize, step: Step) {
         match step {
             Step::Forward(forward) => {
-                let headers = Headers::new(forward.set.clone());
+                let set = forward.set.iter();
+                let set = set.map(|(name, value)| (name.to_string(), value.clone()));
+                let headers = Headers::new(set.collect());
                 let bearer = headers.single("authorization").unwrap().to_owned();
                 let token = bearer.strip_prefix("Bearer ").unwrap();
                 let now = self.world.around.clock.now();

@@ -1,6 +1,7 @@
 //! Every call to the host. Only forms that take and give bytes: the others stop the VM on a header
 //! value that is not UTF-8. A failure of the host is an absent value, and the core decides.
 
+use std::borrow::Cow;
 use std::time::{Duration, UNIX_EPOCH};
 
 use proxy_wasm::hostcalls as host;
@@ -42,7 +43,7 @@ pub(super) fn strip_trailers(is_ours: impl Fn(&str) -> bool) {
     }
 }
 
-pub(super) fn edit_request(remove: &[String], set: &[(String, Vec<u8>)]) {
+pub(super) fn edit_request(remove: &[Cow<'_, str>], set: &[(Cow<'_, str>, Vec<u8>)]) {
     const MAP: MapType = MapType::HttpRequestHeaders;
     for name in remove {
         let _ = host::remove_map_value(MAP, name);

@@ -1,5 +1,7 @@
 //! The section `identity_headers`: what the upstream may trust.
 
+use std::borrow::Cow;
+
 use crate::config::reader::{Node, Reader, quoted};
 
 /// Something that is known about who acts.
@@ -93,25 +95,29 @@ const RESERVED_PREFIXES: [&str; 11] = [
 /// Header names and what they say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdentityHeaders {
-    headers: Vec<(String, Fact)>,
+    headers: Vec<(Cow<'static, str>, Fact)>,
+    /// A bit for each length that a name of ours has: few headers of a request have one of them.
+    lengths: u64,
 }
 
 impl Default for IdentityHeaders {
     fn default() -> Self {
-        Self {
-            headers: DEFAULTS
-                .map(|(name, fact)| (name.to_owned(), fact))
-                .to_vec(),
-        }
+        let headers = DEFAULTS.map(|(name, fact)| (name.into(), fact));
+        Self::new(headers.to_vec())
     }
 }
 
 impl IdentityHeaders {
+    fn new(headers: Vec<(Cow<'static, str>, Fact)>) -> Self {
+        let ours = headers.iter().map(|(ours, _)| ours.len());
+        let ours = ours.chain(DEFAULTS.map(|(ours, _)| ours.len()));
+        let lengths = ours.fold(0, |bits, length| bits | length_bit(length));
+        Self { headers, lengths }
+    }
+
     /// The headers to set.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, Fact)> {
-        self.headers
-            .iter()
-            .map(|(name, fact)| (name.as_str(), *fact))
+    pub fn iter(&self) -> impl Iterator<Item = (&Cow<'static, str>, Fact)> {
+        self.headers.iter().map(|(name, fact)| (name, *fact))
     }
 
     /// Whether a client's header of this name is taken away: one of ours in any spelling that an
@@ -119,10 +125,23 @@ impl IdentityHeaders {
     /// default names count even where others are configured, and so does all of `x-bitgate-`.
     #[must_use]
     pub fn manages(&self, name: &str) -> bool {
-        let ours = self.headers.iter().map(|(ours, _)| ours.as_str());
-        let mut ours = ours.chain(DEFAULTS.iter().map(|(ours, _)| *ours));
-        ours.any(|ours| same_spelling(ours, name)) || has_spelled_prefix(name, "x-bitgate-")
+        self.is_one_of_ours(name) || has_spelled_prefix(name, "x-bitgate-")
     }
+
+    fn is_one_of_ours(&self, name: &str) -> bool {
+        if self.lengths & length_bit(name.len()) == 0 {
+            return false;
+        }
+        let ours = self.headers.iter().map(|(ours, _)| &**ours);
+        let mut ours = ours.chain(DEFAULTS.iter().map(|(ours, _)| *ours));
+        ours.any(|ours| same_spelling(ours, name))
+    }
+}
+
+/// The last bit stands for all lengths from 63 on.
+fn length_bit(length: usize) -> u64 {
+    let length = u32::try_from(length.min(63)).unwrap_or(63);
+    1_u64.rotate_left(length)
 }
 
 fn folded(byte: u8) -> u8 {
@@ -146,7 +165,7 @@ fn has_spelled_prefix(name: &str, prefix: &str) -> bool {
 
 impl Reader<'_> {
     pub(super) fn identity_headers(&self, node: &Node<'_>) -> Option<IdentityHeaders> {
-        let mut headers: Vec<(String, Fact)> = Vec::new();
+        let mut headers: Vec<(Cow<'static, str>, Fact)> = Vec::new();
         for name in self.distinct_names(node)? {
             // The name is part of the path, so what is not a name is shown as one line.
             let member = node.member(name)?;
@@ -178,9 +197,9 @@ impl Reader<'_> {
                     "a nickname is neither unique nor stable: show it, but never decide by it",
                 );
             }
-            headers.push((name.to_owned(), fact));
+            headers.push((name.to_owned().into(), fact));
         }
-        Some(IdentityHeaders { headers })
+        Some(IdentityHeaders::new(headers))
     }
 }
 
@@ -206,9 +225,12 @@ mod tests {
 
     #[test]
     fn every_spelling_of_a_managed_header_is_ours() {
-        let headers = IdentityHeaders {
-            headers: vec![("x-user".to_owned(), Fact::AccountId)],
-        };
+        let long = "x".repeat(64);
+        let headers = IdentityHeaders::new(vec![
+            ("x-user".into(), Fact::AccountId),
+            (long.clone().into(), Fact::Email),
+        ]);
+        assert!(headers.manages(&long) && !headers.manages(&"x".repeat(63)));
         for name in [
             "x-user",
             "x_user",

@@ -165,7 +165,7 @@ impl Gate {
         let id = RequestId::of(&request.headers);
         let mut forward = self.forward(request, cookies);
         // It was for us, and goes no further by itself.
-        forward.remove.push("authorization".to_owned());
+        forward.remove.push("authorization".into());
         Ok(forward
             .for_actor(&self.config, rule.inject, actor, authorization, groups, id)
             .with_identity_token(signed))

@@ -1,5 +1,7 @@
 //! The request as the upstream gets it.
 
+use std::borrow::Cow;
+
 use crate::config::{Config, Fact};
 use crate::gate::actor::Actor;
 use crate::gate::client::RequestId;
@@ -8,14 +10,17 @@ use crate::http::{Cookies, HeaderValue, Request, SetCookie};
 use crate::policy::Inject;
 use crate::session::is_our_cookie;
 
+/// How many headers are set for most requests.
+const USUAL: usize = 8;
+
 /// What changes about a request on its way, and about its response on the way back.
 #[derive(Debug, Default)]
 pub struct Forward {
     /// Names of header fields to take away, all values of each.
-    pub remove: Vec<String>,
+    pub remove: Vec<Cow<'static, str>>,
     /// Header fields to set, in place of all values of that name. Values are bytes, since a cookie
     /// of somebody else's may hold any.
-    pub set: Vec<(String, Vec<u8>)>,
+    pub set: Vec<(Cow<'static, str>, Vec<u8>)>,
     /// What becomes of the response.
     pub response: ResponsePlan,
     /// A renewal to start, whose result the response waits for.
@@ -96,13 +101,13 @@ impl Gate {
         let mut forward = Forward::default();
         for (name, _) in request.headers.iter() {
             if managed.manages(name) && !forward.remove.iter().any(|other| other == name) {
-                forward.remove.push(name.to_owned());
+                forward.remove.push(name.to_owned().into());
             }
         }
         match cookies.without(is_our_cookie) {
             None => {}
-            Some(rest) if rest.is_empty() => forward.remove.push("cookie".to_owned()),
-            Some(rest) => forward.set.push(("cookie".to_owned(), rest)),
+            Some(rest) if rest.is_empty() => forward.remove.push("cookie".into()),
+            Some(rest) => forward.set.push(("cookie".into(), rest)),
         }
         forward
     }
@@ -124,21 +129,22 @@ impl Forward {
         if inject == Inject::None {
             return self;
         }
+        self.set.reserve(USUAL);
         if let Some(value) = authorization {
-            self.replace("authorization", value.as_str().as_bytes().to_vec());
+            self.replace("authorization".into(), value.into_bytes());
         }
         for (name, fact) in config.identity_headers.iter() {
             if let Some(value) = value_of(fact, actor, groups.as_deref(), id) {
-                self.replace(name, value);
+                self.replace(name.clone(), value);
             }
         }
         self
     }
 
     /// Sets a header, whatever the client sent under its name.
-    pub(super) fn replace(&mut self, name: &str, value: Vec<u8>) {
-        self.remove.retain(|removed| removed != name);
-        self.set.push((name.to_owned(), value));
+    pub(super) fn replace(&mut self, name: Cow<'static, str>, value: Vec<u8>) {
+        self.remove.retain(|removed| *removed != name);
+        self.set.push((name, value));
     }
 }
 

@@ -65,7 +65,7 @@ impl Gate {
 impl Forward {
     pub(super) fn with_identity_token(mut self, token: Option<String>) -> Self {
         if let Some(token) = token {
-            self.replace(HEADER, token.into_bytes());
+            self.replace(HEADER.into(), token.into_bytes());
         }
         self
     }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::http::bytes::position;
 use crate::http::{HeaderValue, Headers};
 use crate::sorted::sorted;
 use crate::time::Seconds;
@@ -12,37 +13,51 @@ pub const MAX_COOKIE_BYTES: usize = 4_096;
 
 /// The cookies of one request, in order, from all `Cookie` fields: HTTP/1.1 clients may send two.
 #[derive(Debug)]
-pub struct Cookies<'a> {
-    pairs: Vec<(&'a [u8], &'a [u8])>,
-    /// The whole pair as received, for passing on.
-    raw: Vec<&'a [u8]>,
+pub struct Cookies<'a>(Vec<Pair<'a>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Pair<'a> {
+    name: &'a [u8],
+    value: &'a [u8],
+    /// As received, for passing on.
+    raw: &'a [u8],
 }
+
+impl<'a> Pair<'a> {
+    fn read(raw: &'a [u8]) -> Self {
+        let equals = position(raw, b'=');
+        let pair = equals.and_then(|at| raw.split_at_checked(at));
+        let (name, value) = pair.unwrap_or((raw, b""));
+        let value = value.strip_prefix(b"=").unwrap_or(value);
+        Self { name, value, raw }
+    }
+}
+
+/// More than most requests bring.
+const USUAL: usize = 8;
 
 impl<'a> Cookies<'a> {
     /// Reads every `Cookie` field. Nothing is an error here: what is no pair is passed on as is.
     #[must_use]
     pub fn read(headers: &'a Headers) -> Self {
-        let mut cookies = Self {
-            pairs: Vec::new(),
-            raw: Vec::new(),
-        };
-        for piece in headers
-            .all("cookie")
-            .flat_map(|field| field.split(|byte| *byte == b';'))
-        {
-            let piece = piece.trim_ascii();
-            if piece.is_empty() {
-                continue;
+        let mut pairs = Vec::new();
+        for field in headers.all("cookie") {
+            let mut rest = Some(field);
+            while let Some(text) = rest {
+                let end = position(text, b';').and_then(|at| text.split_at_checked(at));
+                let (piece, after) = end.unwrap_or((text, b""));
+                rest = after.strip_prefix(b";");
+                let piece = piece.trim_ascii();
+                if piece.is_empty() {
+                    continue;
+                }
+                if pairs.is_empty() {
+                    pairs.reserve(USUAL);
+                }
+                pairs.push(Pair::read(piece));
             }
-            let equals = piece.iter().position(|byte| *byte == b'=');
-            let pair = equals.and_then(|at| piece.split_at_checked(at));
-            let (name, value) = pair.unwrap_or((piece, b""));
-            cookies
-                .pairs
-                .push((name, value.strip_prefix(b"=").unwrap_or(value)));
-            cookies.raw.push(piece);
         }
-        cookies
+        Self(pairs)
     }
 
     /// The value of `name`, compared exactly, if it is there once or with equal values. Two
@@ -67,24 +82,24 @@ impl<'a> Cookies<'a> {
     #[must_use]
     pub fn contains_prefix(&self, prefix: &str) -> bool {
         let prefix = prefix.as_bytes();
-        self.pairs.iter().any(|(name, _)| name.starts_with(prefix))
+        self.0.iter().any(|pair| pair.name.starts_with(prefix))
     }
 
     fn named<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'a [u8]> + 's {
         let wanted = name.as_bytes();
-        self.pairs
+        self.0
             .iter()
-            .filter(move |(key, _)| *key == wanted)
-            .map(|(_, value)| *value)
+            .filter(move |pair| pair.name == wanted)
+            .map(|pair| pair.value)
     }
 
     /// The names that begin with `prefix`, exactly, each once.
     #[must_use]
     pub fn names_with_prefix(&self, prefix: &str) -> Vec<&'a str> {
         let names: Vec<&str> = self
-            .pairs
+            .0
             .iter()
-            .filter_map(|(name, _)| std::str::from_utf8(name).ok())
+            .filter_map(|pair| std::str::from_utf8(pair.name).ok())
             .filter(|name| name.starts_with(prefix))
             .collect();
         let mut names = sorted(names);
@@ -96,13 +111,11 @@ impl<'a> Cookies<'a> {
     /// out; an empty field if nothing is left.
     #[must_use]
     pub fn without(&self, ours: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
-        if !self.pairs.iter().any(|(name, _)| ours(name)) {
+        if !self.0.iter().any(|pair| ours(pair.name)) {
             return None;
         }
-        let kept = self.pairs.iter().zip(&self.raw);
-        let kept = kept
-            .filter(|((name, _), _)| !ours(name))
-            .map(|(_, raw)| *raw);
+        let kept = self.0.iter().filter(|pair| !ours(pair.name));
+        let kept = kept.map(|pair| pair.raw);
         Some(kept.collect::<Vec<_>>().join(&b"; "[..]))
     }
 }

@@ -1,5 +1,6 @@
 //! The words of RFC 9110, as far as a filter needs them. Nothing here knows what OAuth is.
 
+mod bytes;
 mod call;
 mod cookie;
 mod request;

@@ -103,11 +103,9 @@ impl Request {
     ///
     /// # Errors
     /// [`Unreadable`] names the first part that cannot be judged.
-    pub fn read(fields: Vec<(String, Vec<u8>)>) -> Result<Self, Unreadable> {
-        let (pseudo, headers): (Vec<_>, Vec<_>) = fields
-            .into_iter()
-            .partition(|(name, _)| name.starts_with(':'));
-        let (pseudo, headers) = (Headers(pseudo), Headers(headers));
+    pub fn read(mut fields: Vec<(String, Vec<u8>)>) -> Result<Self, Unreadable> {
+        let pseudo = fields.extract_if(.., |(name, _)| name.starts_with(':'));
+        let (pseudo, headers) = (Headers(pseudo.collect()), Headers(fields));
         let method = pseudo.single(":method").filter(|text| is_token(text));
         match read_line(&pseudo, method) {
             Ok((method, authority, target)) => Ok(Self {

@@ -18,7 +18,8 @@ pub struct RequestTarget {
     raw: String,
     /// Where the query starts in `raw`, after the `?`.
     query_start: Option<usize>,
-    path: String,
+    /// `None` if it stands in `raw` as it is.
+    normalized: Option<String>,
     ambiguity: Option<TargetError>,
 }
 
@@ -70,12 +71,12 @@ impl RequestTarget {
             Some((path, query)) => (path, Some(query)),
             None => (raw, None),
         };
-        let (path, ambiguity) = normalize(raw_path)?;
+        let (normalized, ambiguity) = normalize(raw_path)?;
         let query_start = query.map(|query| raw.len().saturating_sub(query.len()));
         Ok(Self {
             raw: raw.to_owned(),
             query_start,
-            path,
+            normalized,
             ambiguity,
         })
     }
@@ -83,7 +84,14 @@ impl RequestTarget {
     /// The normalised path. Rules and routing see nothing else.
     #[must_use]
     pub fn path(&self) -> &str {
-        &self.path
+        let as_received = || {
+            let end = self.query_start.and_then(|start| start.checked_sub(1));
+            self.raw.get(..end.unwrap_or(self.raw.len()))
+        };
+        match &self.normalized {
+            Some(path) => path,
+            None => as_received().unwrap_or_default(),
+        }
     }
 
     /// Why the path can be read in more than one way: [`TargetError::EncodedSlash`] or
@@ -96,15 +104,16 @@ impl RequestTarget {
     /// Whether a server that decodes twice would read a shorter path.
     #[must_use]
     pub fn has_encoded_delimiter(&self) -> bool {
-        self.path.contains("%23") || self.path.contains("%3F")
+        let mut octets = self.path().split('%').skip(1);
+        octets.any(|rest| rest.starts_with("23") || rest.starts_with("3F"))
     }
 
     /// All paths that a server could take it for, the normalised one first.
     #[must_use]
     pub fn readings(&self) -> Vec<String> {
         match self.ambiguity {
-            None => vec![self.path.clone()],
-            Some(_) => readings(&self.path),
+            None => vec![self.path().to_owned()],
+            Some(_) => readings(self.path()),
         }
     }
 
@@ -121,7 +130,8 @@ impl RequestTarget {
     }
 }
 
-fn normalize(raw: &str) -> Result<(String, Option<TargetError>), TargetError> {
+/// The path in the form that is compared, `None` if it is `raw`; and whether that has two readings.
+fn normalize(raw: &str) -> Result<(Option<String>, Option<TargetError>), TargetError> {
     if !raw.starts_with('/') {
         return Err(TargetError::NotAPath);
     }
@@ -131,7 +141,7 @@ fn normalize(raw: &str) -> Result<(String, Option<TargetError>), TargetError> {
         .all(|byte| byte == b'/' || stands_as_it_is(byte))
     {
         check_segments(raw)?;
-        return Ok((raw.to_owned(), None));
+        return Ok((None, None));
     }
     let mut path = String::with_capacity(raw.len());
     let mut octets = Vec::with_capacity(raw.len());
@@ -175,7 +185,7 @@ fn normalize(raw: &str) -> Result<(String, Option<TargetError>), TargetError> {
             .iter()
             .try_for_each(|reading| check_segments(reading))?,
     }
-    Ok((path, ambiguity))
+    Ok((Some(path), ambiguity))
 }
 
 /// `pchar` of RFC 3986 without `;`, which has two readings, and without `*`, which templates cannot
@@ -192,10 +202,18 @@ fn push_octet(path: &mut String, octet: u8) {
 }
 
 fn check_segments(path: &str) -> Result<(), TargetError> {
-    if path.contains("//") {
-        return Err(TargetError::EmptySegment);
+    let mut segments = path.split('/');
+    // What stands before the first slash, and behind the last one, may be empty.
+    segments.next();
+    let (mut is_behind_empty, mut has_dots) = (false, false);
+    for segment in segments {
+        if is_behind_empty {
+            return Err(TargetError::EmptySegment);
+        }
+        is_behind_empty = segment.is_empty();
+        has_dots |= matches!(segment, "." | "..");
     }
-    match path.split('/').any(|segment| matches!(segment, "." | "..")) {
+    match has_dots {
         true => Err(TargetError::DotSegment),
         false => Ok(()),
     }
@@ -266,7 +284,7 @@ fn hex_octet(high: u8, low: u8) -> Option<u8> {
 impl fmt::Debug for RequestTarget {
     /// The path alone: the query of a callback holds the code.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RequestTarget({:?})", self.path)
+        write!(f, "RequestTarget({:?})", self.path())
     }
 }
 

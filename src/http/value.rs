@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::http::bytes::all_printable_or;
+
 /// A header value of visible ASCII, space and tab. Envoy does not check values on their way to the
 /// client, so CR or LF in one would start another header or another response; this type is the
 /// only way into a response of ours. Narrower than RFC 9110 section 5.5, which lets bytes above
@@ -29,10 +31,16 @@ impl HeaderValue {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The value as bytes.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0.into_bytes()
+    }
 }
 
 fn is_header_value(bytes: &[u8]) -> bool {
-    bytes.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~'))
+    all_printable_or(bytes, |byte| matches!(byte, b'\t' | b' '..=b'~'))
 }
 
 impl TryFrom<String> for HeaderValue {

@@ -35,7 +35,7 @@ impl ClientCredentials {
 /// `Authorization: Bearer` for `token`; `None` if the token is no header value.
 #[must_use]
 pub fn bearer_authorization(token: &AccessToken) -> Option<HeaderValue> {
-    HeaderValue::try_from(format!("Bearer {}", token.expose())).ok()
+    HeaderValue::try_from(["Bearer ", token.expose()].concat()).ok()
 }
 
 /// What is asked of the token endpoint.

@@ -200,7 +200,7 @@ impl NativeEdge {
             *request.uri_mut() = http::Uri::try_from(target.as_slice()).unwrap();
         }
         for name in &forward.remove {
-            request.headers_mut().remove(name.as_str());
+            request.headers_mut().remove(&**name);
         }
         for (name, value) in &forward.set {
             let name = http::HeaderName::from_bytes(name.as_bytes()).unwrap();

@@ -61,8 +61,9 @@ pub(super) fn forward(world: &mut World, request: &Request, forward: &Forward) {
             );
         }
     }
-    let is_ours_to_take = |name: &String| name == "cookie" || is_managed(name);
-    assert!(forward.remove.iter().all(is_ours_to_take), "{path}");
+    let is_ours_to_take = |name: &str| name == "cookie" || is_managed(name);
+    let mut removed = forward.remove.iter();
+    assert!(removed.all(|name| is_ours_to_take(name)), "{path}");
     let is_kept = |name: &str| {
         !forward.remove.iter().any(|removed| removed == name)
             && !forward.set.iter().any(|(set, _)| set == name)
@@ -76,7 +77,7 @@ pub(super) fn forward(world: &mut World, request: &Request, forward: &Forward) {
     let set = forward
         .set
         .iter()
-        .map(|(name, value)| (name.as_str(), value.as_slice()));
+        .map(|(name, value)| (&**name, value.as_slice()));
     let cookies = kept
         .into_iter()
         .chain(set.clone())
