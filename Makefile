@@ -10,13 +10,14 @@ TEST_HOOKS_RELEASE := $(TEST_HOOKS_DIR)/$(WASM_TARGET)/release
 # The module starts at about 1 ms per KB. 1 KB is 1,024 bytes.
 MAX_MODULE_KB := 600
 
-BUILD_MODULE := scripts/build-module $(WASM_TARGET)
+BUILD_MODULE := scripts/build-module $(WASM_TARGET) bitgate
 CLIPPY_MODULE := cargo clippy --locked --package bitgate --lib --target $(WASM_TARGET)
+BENCH_EDGE := cargo bench --locked --profile measure --bench edge
 CARGO_DOC := RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps --document-private-items
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: bench help instructions instructions-update wasm wasm-test-hooks bitgate envoy-binary run test check deny fuzz browser clean wasm-target components valgrind
+.PHONY: bench bench-edge bench-native bench-scale help instructions instructions-update wasm floor wasm-test-hooks bitgate envoy-binary run test check deny fuzz browser clean wasm-target components valgrind
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1 \2/p' Makefile | \
@@ -32,6 +33,12 @@ wasm-test-hooks: wasm-target ## Build target/bitgate-test-hooks.wasm, the module
 	@scripts/shrink-module $(TEST_HOOKS_RELEASE)/bitgate.wasm $(TEST_HOOKS_RELEASE)/bitgate.small.wasm
 	@scripts/install-module $(TEST_HOOKS_RELEASE)/bitgate.small.wasm target/bitgate-test-hooks.wasm
 
+# Another filter to compare with: benches/floor.
+floor: wasm-target
+	scripts/build-module $(WASM_TARGET) bitgate-floor
+	@scripts/shrink-module --quiet $(RELEASE)/bitgate_floor.wasm $(RELEASE)/bitgate_floor.small.wasm
+	@scripts/install-module $(RELEASE)/bitgate_floor.small.wasm target/bitgate-floor.wasm
+
 bitgate: ## Build target/bitgate, the command that checks configurations and makes keys
 	cargo build --locked --release --package bitgate --bin bitgate
 	@scripts/install-module $(CARGO_TARGET_DIR)/release/bitgate target/bitgate
@@ -42,8 +49,8 @@ envoy-binary: ## Print the path of the Envoy binary (ENVOY, or fetched once)
 run: ## Serve http://localhost:10000 with the simulator, or with the real Bitbucket
 	@EXAMPLE="$(EXAMPLE)" scripts/run
 
-test: wasm wasm-test-hooks ## Run all tests, with a real Envoy; the last line has the counts
-	@scripts/git-tools
+test: wasm wasm-test-hooks floor ## Run all tests, with a real Envoy; the last line has the counts
+	@scripts/debian-tools git-http-backend git-lfs wrk h2load
 	@ENVOY=$$(scripts/fetch-envoy) && export ENVOY && scripts/test
 
 check: wasm components instructions ## Check format, lints, documentation, the module's size and instruction counts
@@ -51,6 +58,7 @@ check: wasm components instructions ## Check format, lints, documentation, the m
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	$(CLIPPY_MODULE) -- -D warnings
 	$(CLIPPY_MODULE) --features test-hooks -- -D warnings
+	cargo clippy --locked --package bitgate-floor --target $(WASM_TARGET) -- -D warnings
 	$(CARGO_DOC) --workspace
 	$(CARGO_DOC) --package bitgate --lib --target $(WASM_TARGET)
 
@@ -67,8 +75,19 @@ deny: ## Check licences, advisories and duplicates of the dependencies (needs ca
 browser: ## Sign in with Chromium, and write screenshots to target/browser
 	@scripts/browser
 
-bench: ## Measure what decisions cost, natively
+bench: bench-edge bench-native ## Measure what requests cost, in Envoy beside its own filters and natively
+
+# BITGATE_BENCH_ONLY=name,… and other choices: docs/performance.md
+bench-edge: wasm floor ## Measure what requests cost in Envoy, beside its own filters
+	@scripts/debian-tools wrk h2load
+	@ENVOY=$$(scripts/fetch-envoy) && export ENVOY && $(BENCH_EDGE)
+
+bench-native: ## Measure what decisions cost, natively
 	cargo bench --locked --profile measure --bench decision --bench costs
+
+bench-scale: wasm floor ## Measure start-up, many sessions, and 15 minutes of full load
+	@scripts/debian-tools wrk h2load
+	@ENVOY=$$(scripts/fetch-envoy) && export ENVOY && $(BENCH_EDGE) -- $(or $(PART),scale)
 
 fuzz: ## Fuzz what strangers can send (SECONDS for each target, 60)
 	@scripts/fuzz $(or $(SECONDS),60)
@@ -87,4 +106,4 @@ components:
 
 # Callgrind is a part of it.
 valgrind:
-	@scripts/debian-package valgrind
+	@scripts/debian-tools valgrind

@@ -185,7 +185,7 @@ pub fn body(response: &Response) -> String {
 }
 
 /// The hidden inputs of a page's form, as a browser would send them.
-fn hidden_inputs(page: &str) -> Vec<(String, String)> {
+pub fn hidden_inputs(page: &str) -> Vec<(String, String)> {
     let inputs = page
         .split("<input")
         .skip(1)

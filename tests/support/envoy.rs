@@ -71,22 +71,31 @@ pub struct Envoy {
     folder: PathBuf,
     pub admin: SocketAddr,
     pub listener: SocketAddr,
+    /// How long it took until it was live.
+    pub started_within: Duration,
 }
 
 impl Envoy {
+    /// With all that the filter has to say in its log.
     pub fn start(example: &Example, workers: u32) -> Self {
+        Self::start_with(example, workers, &["--component-log-level", "wasm:trace"])
+    }
+
+    /// As a site starts it: at Envoy's own level of logs.
+    pub fn start_as_a_site(example: &Example, workers: u32) -> Self {
+        Self::start_with(example, workers, &[])
+    }
+
+    fn start_with(example: &Example, workers: u32, more: &[&str]) -> Self {
         let folder = scratch();
         let admin_file = folder.join("admin");
         let log = fs::File::create(folder.join("log")).unwrap();
+        let started = Instant::now();
         let child = command(example, &folder)
             .arg("--admin-address-path")
             .arg(&admin_file)
-            .args([
-                "--component-log-level",
-                "wasm:trace",
-                "--concurrency",
-                &workers.to_string(),
-            ])
+            .args(["--concurrency", &workers.to_string()])
+            .args(more)
             .stdout(Stdio::from(log.try_clone().unwrap()))
             .stderr(Stdio::from(log))
             .spawn()
@@ -97,6 +106,7 @@ impl Envoy {
             folder,
             admin: unknown,
             listener: unknown,
+            started_within: Duration::ZERO,
         };
         envoy.admin = envoy.eventually("an admin address", |_| {
             fs::read_to_string(&admin_file).ok()?.trim().parse().ok()
@@ -104,6 +114,7 @@ impl Envoy {
         envoy.eventually("a live server", |envoy| {
             (envoy.admin_text("/ready")?.trim() == "LIVE").then_some(())
         });
+        envoy.started_within = started.elapsed();
         envoy.listener = envoy.eventually("a listener", |envoy| {
             let text = envoy.admin_text("/listeners?format=json")?;
             let listeners: Value = serde_json::from_str(&text).ok()?;
@@ -112,6 +123,11 @@ impl Envoy {
             Some(SocketAddr::from(([127, 0, 0, 1], port)))
         });
         envoy
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     fn eventually<T>(&mut self, what: &str, mut probe: impl FnMut(&Self) -> Option<T>) -> T {
@@ -201,7 +217,10 @@ impl Drop for Envoy {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            println!("--- Envoy's log\n{}", self.log_text());
+            // Without the long list of what is compiled into Envoy.
+            let log = self.log_text();
+            let lines = log.lines().filter(|line| !line.contains("server.cc:467]"));
+            println!("--- Envoy's log\n{}", lines.collect::<Vec<_>>().join("\n"));
         }
         let _ = fs::remove_dir_all(&self.folder);
     }
