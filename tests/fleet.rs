@@ -51,6 +51,8 @@ struct Fleet {
     around: Surroundings,
     jar: Jar,
     path: &'static str,
+    /// Whether a balancer gives each request to the next instance, or all to the same one.
+    goes_round: bool,
 }
 
 impl Fleet {
@@ -71,6 +73,7 @@ impl Fleet {
             around,
             jar,
             path: "/",
+            goes_round: true,
         }
     }
 
@@ -107,8 +110,7 @@ impl Fleet {
         self.take(instance, answer)
     }
 
-    /// Keeps the cookies, and follows as a browser does, with a balancer in front that gives each request
-    /// to the next instance.
+    /// Keeps the cookies, and follows as a browser does.
     fn take(&mut self, instance: usize, mut answer: Response) -> Response {
         for hop in 1.. {
             self.jar.take(&answer);
@@ -118,7 +120,8 @@ impl Fleet {
             assert!(hop <= 2, "sent around: {}", header(&answer, "location"));
             let location = header(&answer, "location");
             let path = location.strip_prefix(SITE).unwrap().to_owned();
-            let edge = &self.edges[(instance + hop) % self.edges.len()];
+            let step = if self.goes_round { hop } else { 0 };
+            let edge = &self.edges[(instance + step) % self.edges.len()];
             answer = edge.send_all(vec![self.request_of(&path)]).pop().unwrap();
         }
         answer
@@ -370,6 +373,113 @@ fn a_restart_after_a_renewal_signs_nobody_out() {
     }
 }
 
+/// An instance that does not know the tokens is brought them once, by whatever can follow.
+#[test]
+fn what_a_browser_does_first_after_a_restart_works_or_says_what_to_do() {
+    let mut fleet = Fleet::start(1, &setup(2));
+    let jar = fleet.jar.clone();
+    let one =
+        |fleet: &Fleet, request: Request| fleet.edges[0].send_all(vec![request]).pop().unwrap();
+    let found = |answer: &Response| {
+        let reason = header(answer, "x-bitgate-reason").to_owned();
+        (answer.status().as_u16(), reason)
+    };
+    let elsewhere = |status| (status, "grant_elsewhere".to_owned());
+    for first in ["page", "form", "socket"] {
+        fleet.join(&setup(2));
+        drop(fleet.edges.remove(0));
+        fleet.jar = jar.clone();
+        match first {
+            "page" => {
+                let answer = one(&fleet, fleet.request());
+                assert_eq!(found(&answer), elsewhere(307));
+                assert_eq!(
+                    header(&answer, "location"),
+                    format!("{SITE}/_bitgate/grant?rd=%2F")
+                );
+                assert_eq!(fleet.take(0, answer).status(), 200);
+            }
+            // 307 keeps method and body, as a browser does that follows it.
+            "form" => {
+                let mut path = "/form?a=b%2Fc".to_owned();
+                let mut answers = Vec::new();
+                for _ in 0..3 {
+                    let mut post = fleet.request_of(&path).map(|_| b"field=1".to_vec());
+                    *post.method_mut() = http::Method::POST;
+                    let answer = one(&fleet, post);
+                    fleet.jar.take(&answer);
+                    let location = header(&answer, "location");
+                    path = location.strip_prefix(SITE).unwrap_or_default().to_owned();
+                    answers.push(answer.status().as_u16());
+                }
+                assert_eq!(answers, [307, 307, 200]);
+                let upstream = fleet.around.upstream.lock().unwrap();
+                let received = upstream.requests().back().unwrap();
+                assert_eq!(
+                    (received.method.as_str(), received.target.as_str()),
+                    ("POST", "/form?a=b%2Fc")
+                );
+                assert_eq!(received.body, b"field=1");
+            }
+            _ => {
+                let mut socket = fleet.request();
+                for (name, value) in [("connection", "upgrade"), ("upgrade", "websocket")] {
+                    socket.headers_mut().insert(name, value.parse().unwrap());
+                }
+                let answer = one(&fleet, socket);
+                assert_eq!(found(&answer), elsewhere(503));
+                assert_eq!(header(&answer, "retry-after"), "10");
+                let session = one(&fleet, fleet.request_of("/_bitgate/session"));
+                assert_eq!(session.status(), 200);
+                fleet.jar.take(&session);
+            }
+        }
+        // From here on on every worker, and as light as before.
+        for _ in 0..2 {
+            let answers: Vec<_> = fleet.send_many(20);
+            all_are_good(&answers);
+        }
+        assert_eq!(fleet.jar.header().len(), jar.header().len(), "{first}");
+        let settled = fleet.send_many(20);
+        assert!(
+            settled
+                .iter()
+                .all(|answer| header(answer, "set-cookie").is_empty())
+        );
+    }
+    fleet.assert_alive();
+}
+
+#[test]
+fn who_brings_nothing_signs_in_again() {
+    let mut fleet = Fleet::start(1, &setup(1));
+    fleet.join(&setup(1));
+    drop(fleet.edges.remove(0));
+    // Without the cookies below /_bitgate/, as if somebody had copied those of a page alone.
+    fleet.jar.0.retain(|name, _| !name.starts_with("__Secure-"));
+    let answer = fleet.send(0);
+    let found = (
+        answer.status().as_u16(),
+        header(&answer, "x-bitgate-reason"),
+    );
+    assert_eq!(found, (401, "no_session"));
+    // Another's tokens do not open in this session.
+    let mut world = World {
+        edge: Box::new(Arc::clone(&fleet.edges[0])),
+        around: fleet.around.clone(),
+    };
+    let grace = world.person("grace");
+    let mut browser = world.browser();
+    assert_eq!(browser.sign_in("/", &grace).status(), 302);
+    let apart = browser.jar.0.clone().into_iter();
+    fleet
+        .jar
+        .0
+        .extend(apart.filter(|(name, _)| name.starts_with("__Secure-")));
+    assert_eq!(fleet.send(0).status(), 401);
+    fleet.assert_alive();
+}
+
 #[test]
 fn a_client_that_hangs_up_loses_nothing() {
     let mut fleet = Fleet::start(1, &setup(1));
@@ -486,6 +596,8 @@ fn a_change_of_keys_signs_nobody_out_until_the_old_one_is_gone() {
     let both = with_keys(|config| keys(config, &[("new", NEW, Some(PAST)), ("old", OLD, None)]));
     let new = with_keys(|config| keys(config, &[("new", NEW, Some(PAST))]));
     let mut fleet = Fleet::start(1, &old);
+    // These instances are never there all at once.
+    fleet.goes_round = false;
     for setup in [&before, &both, &new] {
         fleet.join(setup);
     }
@@ -498,7 +610,7 @@ fn a_change_of_keys_signs_nobody_out_until_the_old_one_is_gone() {
     // Active: a renewal and a slide seal with the new key, and both still open.
     fleet.advance(4_400);
     all_are_good(&fleet.send_many_to(2, 40));
-    assert!(fleet.jar.0["__Host-bitgate-grant"].contains(".new."));
+    assert!(fleet.jar.0["__Secure-bitgate-grant"].contains(".new."));
     all_are_good(&[fleet.send(2)]);
     // The old one is taken out: who used the site meanwhile stays, and only who did not signs in again.
     all_are_good(&fleet.send_many_to(3, 40));

@@ -35,7 +35,7 @@ impl Gate {
         }
     }
 
-    fn whose_session(&self, request: &Request, host: &Host<'_>) -> Step {
+    fn whose_session(&self, request: &Request, host: &mut Host<'_>) -> Step {
         let cookies = Cookies::read(&request.headers);
         let signed_in = match self.session(&cookies, host) {
             Ok(signed_in) => signed_in,
@@ -62,7 +62,11 @@ impl Gate {
             account_id: Some(identity.account_id.clone()),
             ..Event::new(EventKind::Asked).of(request)
         };
-        Step::Respond(Response::json(200, &document), event)
+        // So that a script can get ready for what cannot be redirected, such as a WebSocket.
+        let names = &self.consumers.main.cookies;
+        let learnt = self.sessions.learn(&signed_in, names, &cookies, host);
+        let response = Response::json(200, &document).with_cookies(&learnt);
+        Step::Respond(response, event)
     }
 }
 

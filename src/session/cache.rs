@@ -7,7 +7,7 @@ use std::rc::Rc;
 use lru::LruCache;
 
 use crate::session::SignedIn;
-use crate::session::grant_cookies::Carried;
+use crate::session::carried::Carried;
 
 /// The most entries of one worker.
 const MAX_ENTRIES: NonZeroUsize = NonZeroUsize::new(2_048).unwrap();

@@ -23,13 +23,14 @@ use std::fmt;
 use crate::host::SharedData;
 use crate::http::{Cookies, SetCookie};
 use crate::session::ENDPOINTS;
+use crate::session::carried::{Carried, Parts, Reference, tag};
 use crate::session::kept_grants::{Kept, KeptGrants};
 use crate::session::key_ring::Purpose;
 use crate::session::sealed_box::Place;
 use crate::time::{Seconds, UnixTime};
 
 /// The most cookies of one grant.
-const MOST: usize = 5;
+pub(super) const MOST: usize = 5;
 
 /// The first cookie of the main sign-in's grant; those of all further consumers begin with it and "-".
 const MAIN: &str = "__Host-bitgate-grant";
@@ -46,9 +47,6 @@ pub(super) const NAMED_APART_PREFIX: &str = "__Secure-bitgate-grant-";
 /// The most bytes of a box that travel with every request. Envoy pays for each of them before it asks
 /// anybody, and two tokens of 2,600 characters have 7,300; short ones are not worth a redirect.
 const MOST_CARRIED: usize = 1_024;
-
-/// The end of a box is its tag, 16 bytes that no other one has.
-const TAG: usize = 22;
 
 /// A grant does not fit its cookies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -356,104 +354,9 @@ pub(super) fn is_large(text: &str) -> bool {
     text.len() > MOST_CARRIED
 }
 
-/// The end of a box.
-fn tag(text: &str) -> &str {
-    let tail = text.len().checked_sub(TAG);
-    tail.and_then(|at| text.get(at..)).unwrap_or(text)
-}
-
 impl fmt::Debug for GrantCookies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "GrantCookies({})", self.first())
-    }
-}
-
-/// A grant as a request brought it.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Carried<'a> {
-    Whole(Parts<'a>),
-    Kept(Reference<'a>),
-}
-
-impl Carried<'_> {
-    /// Whether it is what [`Self::text`] gave before.
-    pub(super) fn are(&self, text: &str) -> bool {
-        match self {
-            Self::Whole(parts) => parts.are(text),
-            Self::Kept(reference) => reference.text == text,
-        }
-    }
-
-    /// What the cookies hold.
-    pub(super) fn text(&self) -> String {
-        match self {
-            Self::Whole(parts) => parts.join(),
-            Self::Kept(reference) => reference.text.to_owned(),
-        }
-    }
-}
-
-/// What names a grant that is too large to travel.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Reference<'a> {
-    text: &'a str,
-    pub(super) ends_at: UnixTime,
-    tag: &'a str,
-}
-
-impl<'a> Reference<'a> {
-    fn read(text: &'a str) -> Option<Self> {
-        let (ends_at, tag) = text.strip_prefix("0.")?.split_once('.')?;
-        let is_tag = tag.len() == TAG;
-        let ends_at = UnixTime(ends_at.parse().ok()?);
-        is_tag.then_some(Self { text, ends_at, tag })
-    }
-
-    /// What a grant is to the one that is named. Who says a wrong end loses their own only.
-    pub(super) fn compare(&self, kept: &Kept) -> Compared {
-        if self.names(&kept.sealed) {
-            Compared::Same
-        } else if kept.ends_at > self.ends_at {
-            Compared::Newer
-        } else {
-            Compared::Older
-        }
-    }
-
-    /// Whether it names this box.
-    pub(super) fn names(&self, text: &str) -> bool {
-        tag(text) == self.tag
-    }
-}
-
-/// See [`Reference::compare`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Compared {
-    Same,
-    Newer,
-    Older,
-}
-
-/// The parts of a grant as a request brought them. Nothing is copied.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Parts<'a> {
-    parts: [&'a str; MOST],
-    /// Whether they were brought from there.
-    pub(super) lies_apart: bool,
-}
-
-impl Parts<'_> {
-    /// Whether the parts make up `text`.
-    pub(super) fn are(&self, text: &str) -> bool {
-        let rest = self
-            .parts
-            .iter()
-            .try_fold(text, |rest, part| rest.strip_prefix(part));
-        rest == Some("")
-    }
-
-    pub(super) fn join(&self) -> String {
-        self.parts.concat()
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod bot_tokens;
 mod cache;
+mod carried;
 mod circuit;
 mod claims;
 mod fields;
@@ -20,6 +21,7 @@ mod revocation;
 mod sealed_box;
 mod signed_in;
 mod store;
+mod travel;
 
 pub use bot_tokens::{BotDue, BotFailure, BotLease, BotTokens, SeenBot};
 pub use circuit::Circuit;

@@ -3,20 +3,10 @@
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
+use crate::session::travel::Travel;
 use crate::session::{Absence, CLOCK_SKEW_SECONDS, Grant, Lifetimes, Sealed, Session, SignedOut};
 use crate::slots::SlotKeys;
 use crate::time::{Seconds, UnixTime};
-
-/// How a grant came here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Travel {
-    /// As it should.
-    Right,
-    /// Whole, though it is too large for that.
-    Heavy,
-    /// The cookies name an older one than that which is known here.
-    Behind,
-}
 
 /// A session with one of its grants, both opened: that of the main sign-in unless something else is
 /// said.

@@ -7,11 +7,12 @@ use std::rc::Rc;
 use crate::host::{Host, NoRandomness, Random, SharedData};
 use crate::http::{Cookies, SetCookie};
 use crate::session::cache::VerifiedSessions;
+use crate::session::carried::{Carried, Compared};
 use crate::session::grant::NotWritten;
 use crate::session::grant_cookies::{
-    Carried, Compared, NAMED_APART_PREFIX, NAMED_PREFIX, Sealed, is_large, main_names,
+    NAMED_APART_PREFIX, NAMED_PREFIX, Sealed, is_large, main_names,
 };
-use crate::session::signed_in::Travel;
+use crate::session::travel::Travel;
 use crate::session::{
     APART_PREFIX, COOKIE_PREFIX, ENDPOINTS, Grant, GrantCookies, KeyRing, Revocations,
     SESSION_COOKIE, Session, SignedIn,
@@ -69,8 +70,8 @@ pub enum NotIssued {
 
 /// Sessions of one site and one client.
 pub struct SessionStore {
-    ring: KeyRing,
-    client_id: String,
+    pub(super) ring: KeyRing,
+    pub(super) client_id: String,
     lifetimes: Lifetimes,
     revocations: Revocations,
     verified: RefCell<VerifiedSessions>,
@@ -228,74 +229,6 @@ impl SessionStore {
     pub fn id_of(&self, cookies: &Cookies<'_>) -> Option<String> {
         let token = cookies.single(SESSION_COOKIE)?;
         Some(Session::open(&self.ring, &self.client_id, token)?.id)
-    }
-
-    /// The session, which may be over, and the cookies that bring its grant of `names`, which lies apart, to
-    /// whichever instance is asked next. This one keeps it.
-    #[must_use]
-    pub fn bring(
-        &self,
-        names: &GrantCookies,
-        cookies: &Cookies<'_>,
-        host: &mut Host<'_>,
-    ) -> Option<(Session, Vec<SetCookie>)> {
-        let token = cookies.single(SESSION_COOKIE)?;
-        let session = Session::open(&self.ring, &self.client_id, token)?;
-        if let Some(Carried::Whole(_)) = names.read(cookies) {
-            return Some((session, Vec::new()));
-        }
-        let apart = names.read_apart(cookies).map(|parts| parts.join());
-        let known = names.find(&session.id, host.shared);
-        let both = apart.into_iter().chain(known.map(|kept| kept.sealed));
-        let opened = both.filter_map(|text| {
-            let grant = Grant::open(&self.ring, names.place(&session.id), &text)?;
-            Some((grant, text))
-        });
-        let (grant, text) = opened.max_by_key(|(grant, _)| grant.expires_at)?;
-        let sealed = Sealed {
-            session_id: &session.id,
-            session_ends_at: session.expires_at,
-            ends_at: grant.expires_at,
-            text: &text,
-        };
-        names.keep(sealed, host.now, host.shared);
-        let set = names.bring(sealed, names.present(cookies), host.now);
-        Some((session, set))
-    }
-
-    /// The cookies that let a grant travel as it should from now on; most often there is nothing to do.
-    #[must_use]
-    pub fn settle(
-        &self,
-        signed_in: &SignedIn,
-        names: &GrantCookies,
-        cookies: &Cookies<'_>,
-        host: &mut Host<'_>,
-    ) -> Vec<SetCookie> {
-        let session_id = &signed_in.session.id;
-        let present = names.present(cookies);
-        let (is_brought, text) = match (signed_in.travel, names.read(cookies)) {
-            (Travel::Heavy, Some(Carried::Whole(parts))) => {
-                let text = parts.join();
-                if !names.keep(signed_in.sealed(&text), host.now, host.shared) {
-                    return Vec::new();
-                }
-                (parts.lies_apart, Some(text))
-            }
-            (Travel::Behind, Some(Carried::Kept(_))) => (false, None),
-            (Travel::Right | Travel::Heavy | Travel::Behind, _) => return Vec::new(),
-        };
-        let Some(newest) = names.find(session_id, host.shared) else {
-            return Vec::new();
-        };
-        let sealed = Sealed {
-            ends_at: newest.ends_at,
-            ..signed_in.sealed(&newest.sealed)
-        };
-        match is_brought && text.as_ref() == Some(&newest.sealed) {
-            true => names.set_reference(sealed, present, host.now),
-            false => names.set(sealed, present, host.now, host.shared),
-        }
     }
 
     /// Starts a session now, and gives the cookies that carry it.
