@@ -78,6 +78,9 @@ impl SessionStore {
         cookies: &Cookies<'_>,
         host: &mut Host<'_>,
     ) -> Vec<SetCookie> {
+        if signed_in.travel == Travel::Right {
+            return Vec::new();
+        }
         let session_id = &signed_in.session.id;
         let present = names.present(cookies);
         let (is_brought, text) = match (signed_in.travel, names.read(cookies)) {
