@@ -85,7 +85,11 @@ fn issuers() -> Issuers {
             values: vec!["red".to_owned()],
         }],
     };
-    Issuers::new("https://tools.example.com", &[Rc::new(issuer)])
+    Issuers::new(
+        "https://tools.example.com",
+        [7; 32].into(),
+        &[Rc::new(issuer)],
+    )
 }
 
 /// The input is a token; with a line feed it is a header and a payload, which get a good signature.

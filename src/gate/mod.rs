@@ -126,7 +126,7 @@ impl Gate {
             failing: Failing::new(),
             kinds: Kinds::new(&config),
             bots: Bots::new(&config, sessions.ring()),
-            issuers: Issuers::new(origin, &config.issuers),
+            issuers: Issuers::new(origin, sessions.ring().token_secret(), &config.issuers),
             config,
             sessions,
             consumers,

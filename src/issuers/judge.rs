@@ -4,9 +4,11 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
+use zeroize::Zeroizing;
+
 use crate::bitbucket::read_step;
 use crate::host::{Host, SharedData};
-use crate::issuers::cache::{Digest, VerifiedTokens};
+use crate::issuers::cache::{Digest, Digests, VerifiedTokens};
 use crate::issuers::source::{Known, Source};
 use crate::issuers::state::{Asking, Sought, State};
 use crate::issuers::{Issuer, KeyFetch, Kind, VerifiedToken};
@@ -35,18 +37,20 @@ pub enum Judged {
 /// The issuers of one site.
 pub struct Issuers {
     sources: Vec<Rc<Source>>,
+    digests: Digests,
     verified: RefCell<VerifiedTokens>,
 }
 
 impl Issuers {
-    /// Nothing is known yet.
+    /// Nothing is known yet. `secret` names tokens in memory.
     #[must_use]
-    pub fn new(site: &str, issuers: &[Rc<Issuer>]) -> Self {
+    pub fn new(site: &str, secret: Zeroizing<[u8; 32]>, issuers: &[Rc<Issuer>]) -> Self {
         let sources = issuers
             .iter()
             .map(|issuer| Rc::new(Source::new(site, issuer)));
         Self {
             sources: sources.collect(),
+            digests: Digests::new(secret),
             verified: RefCell::new(VerifiedTokens::new()),
         }
     }
@@ -69,7 +73,7 @@ impl Issuers {
         if self.sources.is_empty() || !token.contains('.') {
             return Judged::NotOurs;
         }
-        let digest = Digest::of(token);
+        let digest = self.digests.of(token);
         if let Some(verified) = self.verified_before(&digest, host.now) {
             return Judged::Verified(verified);
         }
@@ -359,7 +363,11 @@ mod tests {
             keys: Keys::Inline(Rc::new(inline)),
             ..pipelines.clone()
         };
-        Issuers::new("https://tools.test", &[Rc::new(pipelines), Rc::new(other)])
+        Issuers::new(
+            "https://tools.test",
+            [7; 32].into(),
+            &[Rc::new(pipelines), Rc::new(other)],
+        )
     }
 
     impl Site {

@@ -99,6 +99,7 @@ pub(super) struct Keys {
     returns: XChaCha20Poly1305,
     session: XChaCha20Poly1305,
     names: Zeroizing<[u8; 32]>,
+    tokens: Zeroizing<[u8; 32]>,
 }
 
 impl Keys {
@@ -126,6 +127,7 @@ impl Keys {
             returns: cipher(Purpose::Returns)?,
             session: cipher(Purpose::Session)?,
             names: derived("names"),
+            tokens: derived("tokens"),
         })
     }
 
@@ -165,6 +167,12 @@ impl KeyRing {
     #[must_use]
     pub fn site(&self) -> &str {
         &self.site
+    }
+
+    /// A secret to name tokens with in the memory of one worker.
+    #[must_use]
+    pub fn token_secret(&self) -> Zeroizing<[u8; 32]> {
+        self.first.tokens.clone()
     }
 
     /// A name for a secret that somebody brought, which does not tell it: 22 characters of base64url.
