@@ -26,7 +26,7 @@ use bitgate::time::UnixTime;
 use bitgate_simulator::bitbucket::{Fault, FaultResponse};
 use proptest::prelude::*;
 use serde_json::json;
-use support::browser::Jar;
+use support::browser::{Jar, SITE};
 use support::native_edge::{Memory, Seeded, environment};
 use support::setup::Setup;
 use support::world::{Kind, World};
@@ -194,11 +194,15 @@ impl Machine {
     }
 
     fn request(&mut self, instance: usize) {
+        self.request_of(instance, "/");
+    }
+
+    fn request_of(&mut self, instance: usize, path: &str) {
         let fields = [
             (":method", "GET".to_owned()),
             (":authority", "localhost:10000".to_owned()),
-            (":path", "/".to_owned()),
-            ("cookie", self.jar.header()),
+            (":path", path.to_owned()),
+            ("cookie", self.jar.header_for(path)),
         ];
         let fields = fields.map(|(name, value)| (name.to_owned(), value.into_bytes()));
         let request = Request::read(fields.to_vec());
@@ -233,6 +237,18 @@ impl Machine {
                     None => {}
                 }
                 self.waiting.push((instance, waiting));
+            }
+            // It has to be brought the tokens, and is.
+            Step::Respond(response, _) if response.status == 307 => {
+                let all = |wanted| {
+                    let headers = response.headers.iter();
+                    headers.filter(move |(name, _)| *name == wanted)
+                };
+                let set = all("set-cookie").map(|(_, value)| value.as_str().to_owned());
+                self.keep_lines(set.collect());
+                let (_, location) = all("location").next().unwrap();
+                let path = location.as_str().strip_prefix(SITE).unwrap();
+                self.request_of(instance, path);
             }
             Step::Respond(response, event) => {
                 let reason = event.reason.map_or("none", |reason| reason.code());
@@ -303,11 +319,16 @@ impl Machine {
     }
 
     fn keep(&mut self, cookies: &[SetCookie]) {
+        let lines = cookies.iter().filter_map(SetCookie::header_value);
+        self.keep_lines(lines.map(|line| line.as_str().to_owned()).collect());
+    }
+
+    fn keep_lines(&mut self, lines: Vec<String>) {
         let mut response = http::Response::new(Vec::new());
-        for cookie in cookies.iter().filter_map(SetCookie::header_value) {
+        for line in lines {
             response
                 .headers_mut()
-                .append("set-cookie", cookie.as_str().parse().unwrap());
+                .append("set-cookie", line.parse().unwrap());
         }
         self.jar.take(&response);
     }

@@ -79,7 +79,12 @@ pub fn cases() -> Vec<Case> {
                 .map(|v| v.to_str().unwrap())
                 .collect();
             for name in jar.names() {
-                let wanted = format!("{name}=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax");
+                let path = match name.strip_prefix("__Secure-") {
+                    Some(_) => "/_bitgate/",
+                    None => "/",
+                };
+                let wanted =
+                    format!("{name}=; Max-Age=0; Path={path}; Secure; HttpOnly; SameSite=Lax");
                 assert!(lines.contains(&wanted.as_str()), "{name}: {lines:?}");
             }
         }),
