@@ -58,7 +58,11 @@ const PATH: &str = "/artifacts/acme/widgets/dist/app.js";
 
 /// A core where Ada is signed in and has asked once, and her next request.
 fn warm(count: usize, path: &str) -> (NativeEdge, Fields) {
-    let setup = Setup::default();
+    // Short tokens travel with the request, to an instance that has seen nothing.
+    let setup = Setup {
+        bitbucket: |settings| settings.token_length = Some(100),
+        ..Setup::default()
+    };
     let (mut example, around) = World::parts(Kind::Native, &setup);
     let mut config = example.plugin();
     config["workspaces"] = json!({"acme": "{77aa0000-1111-4222-8333-444455556666}"});
