@@ -17,7 +17,7 @@ use crate::policy::Rule;
 use crate::session::{Absence, SecondSignIn};
 
 /// The longest target that is sent along: encoded it has up to three times as many bytes.
-const LONGEST_TARGET: usize = 6_000;
+const LONGEST_TARGET: usize = 5_000;
 
 impl Gate {
     /// Sends whoever can follow to bring the grant of the session, or that of a further `consumer`.
@@ -28,12 +28,10 @@ impl Gate {
         consumer: Option<&str>,
     ) -> Step {
         let follows = match Asker::from(request).client {
-            Client::Navigation => true,
+            Client::Navigation | Client::GrpcWeb | Client::GrpcWebText => true,
             // No browser follows in the place of a handshake.
             Client::Program => !request.headers.contains("upgrade"),
-            Client::Git | Client::GitLfs | Client::Grpc | Client::GrpcWeb | Client::GrpcWebText => {
-                false
-            }
+            Client::Git | Client::GitLfs | Client::Grpc => false,
         };
         let target = request.target.as_str();
         let mut query = form_urlencoded::Serializer::new(String::new());

@@ -8,6 +8,7 @@ use crate::gate::{Event, EventKind, Gate, PREFIX, Reason, Step};
 use crate::host::Host;
 use crate::http::{Cookies, HeaderValue, Request, Response};
 use crate::json::object;
+use crate::session::Absence;
 
 impl Gate {
     /// POST signs out, and nothing else does: an image on a page of somebody else is a GET. GET
@@ -32,9 +33,12 @@ impl Gate {
             return Refusal::new(Reason::BadRequest).into_step(request, None);
         };
         let cookies = Cookies::read(&request.headers);
-        let signed_in = self.session(&cookies, host).ok();
-        if let Some(signed_in) = &signed_in {
-            let session = &signed_in.session;
+        let session = match self.session(&cookies, host) {
+            Ok(signed_in) => Some(signed_in.session.clone()),
+            Err(Absence::Away) => self.sessions.alone(&cookies),
+            Err(_) => None,
+        };
+        if let Some(session) = &session {
             self.signed_out
                 .remember(&session.id, session.expires_at, host.now, host.shared);
             for consumer in self.consumers.iter() {
@@ -46,10 +50,8 @@ impl Gate {
             .with("clear-site-data", HeaderValue::fixed("\"cache\""))
             .with_cookies(&self.sessions.removals(&cookies));
         let event = Event {
-            session: signed_in
-                .as_ref()
-                .map(|signed_in| signed_in.session.id.clone()),
-            account_id: signed_in.map(|signed_in| signed_in.session.identity.account_id.clone()),
+            session: session.as_ref().map(|session| session.id.clone()),
+            account_id: session.map(|session| session.identity.account_id),
             ..Event::new(EventKind::SignedOut).of(request)
         };
         Step::Respond(response, event)

@@ -291,8 +291,8 @@ impl Gate {
         let signed_in = match self.sessions.open(cookies, host.now, host.shared) {
             Ok(signed_in) => signed_in,
             Err(Absence::Away) => {
-                let id = self.sessions.id_of(cookies).unwrap_or_default();
-                let place = self.signed_out.place(&id);
+                let session = self.sessions.alone(cookies).ok_or(Absence::Missing)?;
+                let place = self.signed_out.place(&session.id);
                 return Err(match SignedOut::has(&place, host.now, host.shared) {
                     true => Absence::Revoked,
                     false => Absence::Away,

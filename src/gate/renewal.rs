@@ -128,6 +128,20 @@ impl Gate {
             grant_ends_at: ends_at,
             present: consumer.cookies.present(cookies),
         };
+        // Somebody may have renewed it whose response did not arrive: its refresh token is used up.
+        let names = &consumer.cookies;
+        if let Some((sealed, newer)) = names.known(&session.id, host.shared)
+            && newer > ends_at
+            && let Some(next) = self.sessions.follow(&signed_in, names, &sealed)
+        {
+            // What has ended too is renewed in its turn.
+            if host.now >= newer {
+                return self.current(consumer, next, cookies, host);
+            }
+            good.cookies = watch.cookies(&sealed, newer, host);
+            good.signed_in = next;
+            return Ok(good);
+        }
         let renewals = &consumer.renewals;
         // The cookie that a request came with decides whether it needs a new one.
         let halt = match renewals.look(&session.id, ends_at, host.now, host.shared) {
@@ -212,7 +226,10 @@ impl Gate {
                 let cookies = &watch.consumer.cookies;
                 let (sealed, ends_at) =
                     published(cookies, &watch.session_id, (sealed, ends_at), host);
-                Some(watch.cookies(&sealed, ends_at, host))
+                match sealed.is_empty() {
+                    true => Some(Vec::new()),
+                    false => Some(watch.cookies(&sealed, ends_at, host)),
+                }
             }
             Standing::Leased => None,
             Standing::Failed { .. } | Standing::Free(_) | Standing::Full => Some(Vec::new()),

@@ -63,8 +63,11 @@ impl Gate {
             ..Event::new(EventKind::Asked).of(request)
         };
         // So that a script can get ready for what cannot be redirected, such as a WebSocket.
-        let names = &self.consumers.main.cookies;
-        let learnt = self.sessions.learn(&signed_in, names, &cookies, host);
+        let mut learnt = Vec::new();
+        for consumer in self.consumers.iter() {
+            let names = &consumer.cookies;
+            learnt.extend(self.sessions.learn(&signed_in, names, &cookies, host));
+        }
         let response = Response::json(200, &document).with_cookies(&learnt);
         Step::Respond(response, event)
     }

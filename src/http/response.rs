@@ -53,7 +53,10 @@ impl Response {
     /// address of this site.
     #[must_use]
     pub fn temporary_redirect(location: HeaderValue) -> Self {
-        Self::new(307).with("location", location)
+        // Fetch applies the policy to what is sent on: a form would arrive without an origin.
+        Self::new(307)
+            .with_referrer_policy(HeaderValue::fixed("same-origin"))
+            .with("location", location)
     }
 
     /// Sends the browser to `location` with a GET, after a POST (RFC 9110 section 15.4.4).

@@ -224,11 +224,11 @@ impl SessionStore {
         Ok(signed_in)
     }
 
-    /// The id of the session, whatever became of its grants and of itself.
+    /// The session, whatever became of its grants and of itself.
     #[must_use]
-    pub fn id_of(&self, cookies: &Cookies<'_>) -> Option<String> {
+    pub fn alone(&self, cookies: &Cookies<'_>) -> Option<Session> {
         let token = cookies.single(SESSION_COOKIE)?;
-        Some(Session::open(&self.ring, &self.client_id, token)?.id)
+        Session::open(&self.ring, &self.client_id, token)
     }
 
     /// Starts a session now, and gives the cookies that carry it.

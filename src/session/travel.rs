@@ -2,9 +2,9 @@
 
 use crate::host::Host;
 use crate::http::{Cookies, SetCookie};
-use crate::session::carried::Carried;
+use crate::session::carried::{Carried, Compared};
 use crate::session::grant_cookies::Sealed;
-use crate::session::{Grant, GrantCookies, SESSION_COOKIE, Session, SessionStore, SignedIn};
+use crate::session::{Grant, GrantCookies, Session, SessionStore, SignedIn};
 
 /// How a grant came here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,19 +27,25 @@ impl SessionStore {
         cookies: &Cookies<'_>,
         host: &mut Host<'_>,
     ) -> Option<(Session, Vec<SetCookie>)> {
-        let token = cookies.single(SESSION_COOKIE)?;
-        let session = Session::open(&self.ring, &self.client_id, token)?;
-        if let Some(Carried::Whole(_)) = names.read(cookies) {
-            return Some((session, Vec::new()));
-        }
+        let session = self.alone(cookies)?;
+        let reference = match names.read(cookies) {
+            Some(Carried::Whole(_)) => return Some((session, Vec::new())),
+            Some(Carried::Kept(reference)) => Some(reference),
+            None => None,
+        };
         let apart = names.read_apart(cookies).map(|parts| parts.join());
         let known = names.find(&session.id, host.shared);
         let both = apart.into_iter().chain(known.map(|kept| kept.sealed));
         let opened = both.filter_map(|text| {
             let grant = Grant::open(&self.ring, names.place(&session.id), &text)?;
-            Some((grant, text))
+            let is_named = reference.is_some_and(|reference| reference.names(&text));
+            Some((is_named, grant, text))
         });
-        let (grant, text) = opened.max_by_key(|(grant, _)| grant.expires_at)?;
+        // The refresh token of an older one is used up.
+        let least = reference.map(|reference| reference.ends_at);
+        let opened = opened.filter(|(_, grant, _)| Some(grant.expires_at) >= least);
+        let (_, grant, text) =
+            opened.max_by_key(|(is_named, grant, _)| (*is_named, grant.expires_at))?;
         let sealed = Sealed {
             session_id: &session.id,
             session_ends_at: session.expires_at,
@@ -60,9 +66,11 @@ impl SessionStore {
         cookies: &Cookies<'_>,
         host: &mut Host<'_>,
     ) -> Vec<SetCookie> {
-        let is_named = matches!(names.read(cookies), Some(Carried::Kept(_)));
-        let is_known = || names.find(&signed_in.session.id, host.shared).is_some();
-        if !is_named || is_known() {
+        let Some(Carried::Kept(reference)) = names.read(cookies) else {
+            return Vec::new();
+        };
+        let known = names.find(&signed_in.session.id, host.shared);
+        if known.is_some_and(|kept| reference.compare(&kept) != Compared::Older) {
             return Vec::new();
         }
         let brought = self.bring(names, cookies, host);

@@ -316,3 +316,40 @@ story!(
         );
     }
 );
+
+// The response that brought the new name was lost, and what was published about it is forgotten: the worker
+// that knows the old grant by its cookies must not use its refresh token again.
+story!(
+    a_used_refresh_token_is_not_sent_again,
+    Setup {
+        bitbucket: |settings| {
+            settings.access_lifetime = 1_000;
+            settings.reuse_window = 0;
+        },
+        config: |config| config["session"]["idle_timeout"] = "12h".into(),
+        ..Setup::with_clock()
+    },
+    |world| {
+        let ada = world.person("ada");
+        let mut browser = world.browser();
+        assert_eq!(browser.sign_in("/", &ada).status(), 302);
+        let old = browser.jar.clone();
+        assert_eq!(browser.open("/").status(), 200);
+        browser.world.advance(810);
+        assert_eq!(browser.open("/").status(), 200, "it is renewed");
+        for seconds in [900, 3_000] {
+            browser.jar = old.clone();
+            browser.world.advance(seconds);
+            assert_eq!(browser.open("/").status(), 200, "after {seconds} s");
+        }
+        let bitbucket = browser.world.bitbucket();
+        let used = bitbucket.ledger().iter();
+        let mut used: Vec<_> = used
+            .filter_map(|entry| entry.refresh_token.clone())
+            .collect();
+        let count = used.len();
+        used.sort();
+        used.dedup();
+        assert_eq!((count, used.len()), (3, 3), "each was used once");
+    }
+);

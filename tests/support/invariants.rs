@@ -32,7 +32,13 @@ pub fn of_answer(response: &Response) {
     if headers.contains_key("x-bitgate-reason") || !locations.is_empty() {
         let cache_control = headers.get("cache-control").unwrap().to_str().unwrap();
         assert_eq!(cache_control, "private, no-store");
-        assert_eq!(headers.get("referrer-policy").unwrap(), "no-referrer");
+        let is_sent_on = response.status() == 307;
+        let policy = if is_sent_on {
+            "same-origin"
+        } else {
+            "no-referrer"
+        };
+        assert_eq!(headers.get("referrer-policy").unwrap(), policy);
     }
     let is_page = headers
         .get("content-type")
