@@ -14,6 +14,8 @@
     reason = "benchmarks: a failed expectation is a failed run"
 )]
 
+#[path = "workload/other_rules.rs"]
+mod other_rules;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
@@ -33,19 +35,7 @@ const SIZES: [usize; 4] = [1, 20, 500, 5_000];
 
 /// `count` rules of the kinds that sites have, of which the last matches what is asked for.
 fn rules(count: usize) -> Value {
-    let rule = |number: usize| match number % 4 {
-        0 => json!({"match": {"path": format!("/team-{number}/**")}, "allow": "signed_in"}),
-        1 => json!({
-            "match": {"path": format!("/api/v{number}/{{id}}"), "methods": ["GET", "HEAD"]},
-            "allow": {"workspace": "acme"},
-        }),
-        2 => json!({
-            "match": {"paths": [format!("/{{team}}/area-{number}/**"), format!("/x{number}/y")]},
-            "allow": "nobody",
-        }),
-        _ => json!({"match": {"path": format!("/files/{{name}}.v{number}")}, "allow": "signed_in"}),
-    };
-    let mut rules: Vec<Value> = (1..count).map(rule).collect();
+    let mut rules: Vec<Value> = (1..count).map(other_rules::other).collect();
     rules.push(json!({
         "match": {"path": "/artifacts/{workspace}/{repo}/**"},
         "allow": {"repository": "{workspace}/{repo}", "permission": "by_method"},

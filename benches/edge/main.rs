@@ -38,6 +38,8 @@ mod start_up;
 mod table;
 mod verify;
 
+#[path = "../workload/other_rules.rs"]
+mod other_rules;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 

@@ -22,19 +22,7 @@ pub(crate) fn usual() -> Value {
 
 /// So many rules of the kinds that sites have, of which the last is for [`LAST`].
 pub(crate) fn many(count: usize) -> Value {
-    let rule = |number: usize| match number % 4 {
-        0 => json!({"match": {"path": format!("/team-{number}/**")}, "allow": "signed_in"}),
-        1 => json!({
-            "match": {"path": format!("/api/v{number}/{{id}}"), "methods": ["GET", "HEAD"]},
-            "allow": {"workspace": "acme"},
-        }),
-        2 => json!({
-            "match": {"paths": [format!("/{{team}}/area-{number}/**"), format!("/x{number}/y")]},
-            "allow": "nobody",
-        }),
-        _ => json!({"match": {"path": format!("/files/{{name}}.v{number}")}, "allow": "signed_in"}),
-    };
-    let mut rules: Vec<Value> = (1..count).map(rule).collect();
+    let mut rules: Vec<Value> = (1..count).map(crate::other_rules::other).collect();
     rules.push(json!({
         "match": {"paths": ["/artifacts/{workspace}/{repo}/**", "/x"]},
         "allow": "signed_in",

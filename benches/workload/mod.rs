@@ -11,6 +11,7 @@
 pub mod bitbucket;
 pub mod case;
 pub mod host;
+pub mod other_rules;
 pub mod request;
 pub mod rules;
 pub mod site;

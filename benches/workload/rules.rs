@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::bitbucket::{REPOSITORY, WORKSPACE};
+use super::other_rules::other;
 
 /// The path that the last of [`rules`] is for.
 pub const SIGNED_IN: &str = "/app/dashboard/index.html";
@@ -34,18 +35,6 @@ pub fn config(count: usize) -> Value {
 
 /// Rules of the kinds that sites have, and at the end those that the requests meet.
 fn rules(count: usize) -> Vec<Value> {
-    let other = |number: usize| match number % 4 {
-        0 => json!({"match": {"path": format!("/team-{number}/**")}, "allow": "signed_in"}),
-        1 => json!({
-            "match": {"path": format!("/api/v{number}/{{id}}"), "methods": ["GET", "HEAD"]},
-            "allow": {"workspace": "acme"},
-        }),
-        2 => json!({
-            "match": {"paths": [format!("/{{team}}/area-{number}/**"), format!("/x{number}/y")]},
-            "allow": "nobody",
-        }),
-        _ => json!({"match": {"path": format!("/files/{{name}}.v{number}")}, "allow": "signed_in"}),
-    };
     let met = [
         json!({"match": {"path": "/assets/**"}, "allow": "public"}),
         json!({
