@@ -1,6 +1,12 @@
 //! Slots in shared data: there is no delete, no list and no atomic create, so a fixed number of keys
 //! is written again and again, and a session finds its own among a few of them.
 
+use std::borrow::Cow;
+use std::fmt;
+use std::iter::once;
+use std::ops::Range;
+use std::rc::Rc;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac_sha256::HMAC;
 
@@ -11,12 +17,18 @@ use crate::host::Version;
 pub(crate) const NO_VERSION: Version = Version::MAX;
 
 /// The slots for one use.
-#[derive(Debug)]
 pub(crate) struct Slots {
-    secret: [u8; 32],
-    prefix: String,
+    /// With the secret in it: to begin anew with that would hash it each time.
+    mac: HMAC,
+    prefix: Rc<str>,
     count: u32,
     probes: u32,
+}
+
+impl fmt::Debug for Slots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Slots({})", self.prefix)
+    }
 }
 
 /// Where something about a session may lie.
@@ -25,7 +37,56 @@ pub struct SlotKeys {
     /// A name for the session that does not tell its id.
     pub(crate) name: String,
     /// The keys to look at, in this order.
-    pub(crate) keys: Vec<String>,
+    pub(crate) keys: Keys,
+}
+
+/// Keys of slots. The first one is there; most often nothing was ever written to it, and then nobody asks
+/// for the others, which are made when they are wanted.
+#[derive(Debug)]
+pub(crate) struct Keys {
+    first: String,
+    others: Others,
+}
+
+/// Those behind the first.
+#[derive(Clone, Debug)]
+pub(crate) struct Others {
+    prefix: Rc<str>,
+    start: u32,
+    count: u32,
+    probes: Range<u32>,
+}
+
+impl Keys {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        let others = self.others.clone().map(Cow::Owned);
+        once(Cow::Borrowed(self.first.as_str())).chain(others)
+    }
+}
+
+impl IntoIterator for Keys {
+    type Item = String;
+    type IntoIter = std::iter::Chain<std::iter::Once<String>, Others>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        once(self.first).chain(self.others)
+    }
+}
+
+impl Others {
+    fn key(&self, probe: u32) -> String {
+        let index = self.start.wrapping_add(probe).checked_rem(self.count);
+        format!("{}.{}", self.prefix, index.unwrap_or(0))
+    }
+}
+
+impl Iterator for Others {
+    type Item = String;
+
+    fn next(&mut self) -> Option<String> {
+        let probe = self.probes.next()?;
+        Some(self.key(probe))
+    }
 }
 
 impl SlotKeys {
@@ -44,8 +105,8 @@ impl Slots {
         let label = HMAC::mac("label", secret);
         let label = URL_SAFE_NO_PAD.encode(label.get(..6).unwrap_or_default());
         Self {
-            secret,
-            prefix: format!("bitgate.{using}.{label}"),
+            mac: HMAC::new(secret),
+            prefix: format!("bitgate.{using}.{label}").into(),
             count,
             probes,
         }
@@ -53,18 +114,25 @@ impl Slots {
 
     /// The place of a session. It takes a MAC.
     pub(crate) fn place(&self, session_id: &str) -> SlotKeys {
-        let mac = HMAC::mac(session_id, self.secret);
+        let mut mac = self.mac.clone();
+        mac.update(session_id);
+        let mac = mac.finalize();
         let (head, rest) = mac.split_at_checked(4).unwrap_or_default();
         let start = head.iter().fold(0_u32, |number, byte| {
             number.wrapping_shl(8) | u32::from(*byte)
         });
-        let key = |probe| {
-            let index = start.wrapping_add(probe).checked_rem(self.count);
-            format!("{}.{}", self.prefix, index.unwrap_or(0))
+        let others = Others {
+            prefix: Rc::clone(&self.prefix),
+            start,
+            count: self.count,
+            probes: 1..self.probes,
         };
         SlotKeys {
             name: URL_SAFE_NO_PAD.encode(rest.get(..16).unwrap_or_default()),
-            keys: (0..self.probes).map(key).collect(),
+            keys: Keys {
+                first: others.key(0),
+                others,
+            },
         }
     }
 }

@@ -78,8 +78,8 @@ impl SignedOut {
     /// written, which is the cheapest question there is.
     #[must_use]
     pub fn has(place: &SlotKeys, now: UnixTime, shared: &dyn SharedData) -> bool {
-        for key in &place.keys {
-            let Some((bytes, _)) = shared.read(key) else {
+        for key in place.keys.iter() {
+            let Some((bytes, _)) = shared.read(&key) else {
                 return false;
             };
             if read(&bytes).is_some_and(|(found, until)| found == place.name && now < until) {
