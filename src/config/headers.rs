@@ -151,11 +151,10 @@ fn folded(byte: u8) -> u8 {
     }
 }
 
+/// From the end, since most names begin alike.
 fn same_spelling(a: &str, b: &str) -> bool {
-    a.len() == b.len()
-        && a.bytes()
-            .zip(b.bytes())
-            .all(|(a, b)| folded(a) == folded(b))
+    let mut pairs = a.bytes().rev().zip(b.bytes().rev());
+    a.len() == b.len() && pairs.all(|(a, b)| folded(a) == folded(b))
 }
 
 fn has_spelled_prefix(name: &str, prefix: &str) -> bool {
