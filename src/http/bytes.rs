@@ -6,16 +6,23 @@ const fn every(byte: u8) -> u64 {
     u64::from_ne_bytes([byte; 8])
 }
 
-/// Has the high bit of each byte that is below `limit`, which is at most 0x80: subtracting it borrows from
-/// the high bit, which such a byte does not have. Bits above the lowest one may come from borrowing.
-const fn below(word: u64, limit: u8) -> u64 {
-    word.wrapping_sub(every(limit)) & !word & every(0x80)
+/// Has the high bit of each byte that is zero: subtracting one borrows from the high bit, which such a byte
+/// does not have. Bits above the lowest one may come from borrowing.
+const fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(every(1)) & !word & every(0x80)
+}
+
+/// Whether all bytes are from space to `~`. Below space there is less than nothing left, `DEL` and one more
+/// is 0x80, and what is beyond ASCII has the high bit itself; where no byte is one of these, none borrows or carries.
+const fn is_printable(word: u64) -> bool {
+    let high = word | word.wrapping_sub(every(b' ')) | word.wrapping_add(every(1));
+    high & every(0x80) == 0
 }
 
 /// Where the first `wanted` is.
 pub(super) fn position(bytes: &[u8], wanted: u8) -> Option<usize> {
     let (words, rest) = bytes.as_chunks::<8>();
-    let found = |word: &[u8; 8]| below(u64::from_le_bytes(*word) ^ every(wanted), 1);
+    let found = |word: &[u8; 8]| zeros(u64::from_le_bytes(*word) ^ every(wanted));
     let (skipped, within) = match words.iter().position(|word| found(word) != 0) {
         Some(index) => {
             let bits = found(words.get(index)?).trailing_zeros();
@@ -29,15 +36,10 @@ pub(super) fn position(bytes: &[u8], wanted: u8) -> Option<usize> {
 /// Whether `is_good` holds for every byte. It is only asked about words that have another byte than those
 /// from space to `~`, for which it must hold.
 pub(super) fn all_printable_or(bytes: &[u8], is_good: fn(&u8) -> bool) -> bool {
-    let is_printable = |word: &[u8; 8]| {
-        let word = u64::from_ne_bytes(*word);
-        let others = below(word, b' ') | below(word ^ every(0x7f), 1);
-        (others | word) & every(0x80) == 0
-    };
     let (words, rest) = bytes.as_chunks::<8>();
     words
         .iter()
-        .all(|word| is_printable(word) || word.iter().all(is_good))
+        .all(|word| is_printable(u64::from_ne_bytes(*word)) || word.iter().all(is_good))
         && rest.iter().all(is_good)
 }
 
