@@ -9,8 +9,11 @@ use std::hash::{BuildHasher, RandomState};
 use crate::gate::Reason;
 use crate::time::{Seconds, UnixTime};
 
-/// The most credentials that a worker remembers. Of two with one place, the later one stays.
-const PLACES: u64 = 1_024;
+/// Places where a credential may lie, and how many have room in each: the hash chooses one of them, and
+/// of more than `WAYS` with the same one, those stay that failed last. With room for one, two credentials
+/// that push each other out would be a line each time.
+const SETS: usize = 256;
+const WAYS: usize = 4;
 
 /// So many failures in a row are reported, and slow a credential down.
 const MANY: u32 = 5;
@@ -21,7 +24,7 @@ const PAUSE: Seconds = Seconds(10);
 /// After so long without a failure it is as if there had been none.
 const MEMORY: Seconds = Seconds::from_hours(1);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     key: u64,
     failures: u32,
@@ -48,44 +51,42 @@ pub(super) enum Report {
 pub(super) struct Failing {
     hasher: RandomState,
     /// Empty before the first failure.
-    places: RefCell<Vec<Option<Entry>>>,
+    sets: RefCell<Vec<Set>>,
 }
+
+type Set = [Option<Entry>; WAYS];
 
 impl Failing {
     pub(super) fn new() -> Self {
         Self {
             hasher: RandomState::new(),
-            places: RefCell::default(),
+            sets: RefCell::default(),
         }
     }
 
     /// Why a credential is refused without a look at it.
     pub(super) fn refused(&self, credential: &[u8], now: UnixTime) -> Option<Reason> {
-        let places = self.places.borrow();
+        let sets = self.sets.borrow();
         // Where none failed, none costs a hash.
-        if places.is_empty() {
+        if sets.is_empty() {
             return None;
         }
-        let (key, place) = self.place(credential);
-        let entry = places.get(place)?.as_ref()?;
-        let is_slow = entry.key == key && now < entry.refused_until && now >= entry.last_at;
-        is_slow.then_some(entry.reason)
-    }
-
-    fn place(&self, credential: &[u8]) -> (u64, usize) {
         let key = self.hasher.hash_one(credential);
-        let place = key.checked_rem(PLACES).map(usize::try_from);
-        (key, place.and_then(Result::ok).unwrap_or_default())
+        let mut known = sets.get(set_of(key))?.iter().flatten();
+        let entry = known.find(|entry| entry.key == key)?;
+        let is_slow = now < entry.refused_until && now >= entry.last_at;
+        is_slow.then_some(entry.reason)
     }
 
     /// A credential was looked at, and is no good.
     pub(super) fn failed(&self, credential: &[u8], reason: Reason, now: UnixTime) -> Report {
-        let (key, place) = self.place(credential);
-        let mut places = self.places.borrow_mut();
-        if places.is_empty() {
-            places.extend((0..PLACES).map(|_| None));
+        let key = self.hasher.hash_one(credential);
+        let mut sets = self.sets.borrow_mut();
+        if sets.is_empty() {
+            sets.resize(SETS, [const { None }; WAYS]);
         }
-        let Some(place) = places.get_mut(place) else {
+        let set = sets.get_mut(set_of(key));
+        let Some(place) = set.and_then(|set| place_in(set, key)) else {
             return Report::Line;
         };
         let known = place.as_mut().filter(|entry| entry.key == key);
@@ -114,17 +115,30 @@ impl Failing {
 
     /// A credential is good.
     pub(super) fn succeeded(&self, credential: &[u8]) {
-        let mut places = self.places.borrow_mut();
-        if places.is_empty() {
+        let mut sets = self.sets.borrow_mut();
+        if sets.is_empty() {
             return;
         }
-        let (key, place) = self.place(credential);
-        if let Some(place) = places.get_mut(place)
-            && place.as_ref().is_some_and(|entry| entry.key == key)
-        {
-            *place = None;
+        let key = self.hasher.hash_one(credential);
+        for place in sets.get_mut(set_of(key)).into_iter().flatten() {
+            place.take_if(|entry| entry.key == key);
         }
     }
+}
+
+fn set_of(key: u64) -> usize {
+    let [low, ..] = key.to_le_bytes();
+    usize::from(low)
+}
+
+/// Where a credential lies, or is to lie: an empty place, or that of the one that failed the longest ago.
+fn place_in(set: &mut Set, key: u64) -> Option<&mut Option<Entry>> {
+    set.iter_mut().min_by_key(|place| {
+        place
+            .as_ref()
+            .map(|entry| (entry.key != key, entry.last_at))
+            .unwrap_or((true, UnixTime(0)))
+    })
 }
 
 #[cfg(test)]
@@ -160,12 +174,35 @@ mod tests {
     }
 
     #[test]
+    fn no_two_credentials_push_each_other_out() {
+        let failing = Failing::new();
+        let in_one_set: Vec<[u8; 4]> = (0..100_000_u32)
+            .map(u32::to_le_bytes)
+            .filter(|name| set_of(failing.hasher.hash_one(name.as_slice())) == 7)
+            .take(WAYS + 1)
+            .collect();
+        let fail = |number: usize, second: u64| {
+            let now = NOW.plus(Seconds(second));
+            failing.failed(&in_one_set[number], Reason::InvalidToken, now)
+        };
+        for (number, second) in (0..WAYS).zip(0..) {
+            assert_eq!(fail(number, second), Report::Line);
+        }
+        for (number, second) in (0..WAYS).zip(10..) {
+            assert_eq!(fail(number, second), Report::Quiet);
+        }
+        assert_eq!(fail(WAYS, 20), Report::Line);
+        assert_eq!(fail(1, 21), Report::Quiet, "it failed after the first one");
+        assert_eq!(fail(0, 22), Report::Line, "the longest ago");
+    }
+
+    #[test]
     fn the_table_stays_bounded_and_a_clock_that_goes_back_frees() {
         let failing = Failing::new();
         for number in 0..10_000_u32 {
             failing.failed(&number.to_le_bytes(), Reason::InvalidToken, NOW);
         }
-        assert_eq!(failing.places.borrow().len(), 1_024);
+        assert_eq!(failing.sets.borrow().as_flattened().len(), 1_024);
         for _ in 0..9 {
             failing.failed(b"a", Reason::InvalidToken, NOW);
         }
