@@ -34,7 +34,7 @@ impl fmt::Debug for Slots {
 /// Where something about a session may lie.
 #[derive(Debug)]
 pub struct SlotKeys {
-    /// A name for the session that does not tell its id.
+    /// What its record is called.
     pub(crate) name: String,
     /// The keys to look at, in this order.
     pub(crate) keys: Keys,
@@ -90,7 +90,7 @@ impl Iterator for Others {
 }
 
 impl SlotKeys {
-    /// A name that does not tell what it stands for.
+    /// What its record is called: the id of a session, or a name that does not tell what it stands for.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -112,15 +112,29 @@ impl Slots {
         }
     }
 
-    /// The place of a session. It takes a MAC.
-    pub(crate) fn place(&self, session_id: &str) -> SlotKeys {
+    /// The place of a session. Its id is random and nobody else can choose it, so it is a name as it is,
+    /// and ids are spread without a hash. It is no secret: log lines have it.
+    pub(crate) fn place_of_session(&self, id: &str) -> SlotKeys {
+        let start = id.bytes().fold(0_u32, |number, byte| {
+            number.wrapping_mul(31).wrapping_add(u32::from(byte))
+        });
+        self.keys(id.to_owned(), start)
+    }
+
+    /// The place of what others may choose the name of. It takes a MAC.
+    pub(crate) fn place(&self, what: &str) -> SlotKeys {
         let mut mac = self.mac.clone();
-        mac.update(session_id);
+        mac.update(what);
         let mac = mac.finalize();
         let (head, rest) = mac.split_at_checked(4).unwrap_or_default();
         let start = head.iter().fold(0_u32, |number, byte| {
             number.wrapping_shl(8) | u32::from(*byte)
         });
+        let name = URL_SAFE_NO_PAD.encode(rest.get(..16).unwrap_or_default());
+        self.keys(name, start)
+    }
+
+    fn keys(&self, name: String, start: u32) -> SlotKeys {
         let others = Others {
             prefix: Rc::clone(&self.prefix),
             start,
@@ -128,7 +142,7 @@ impl Slots {
             probes: 1..self.probes,
         };
         SlotKeys {
-            name: URL_SAFE_NO_PAD.encode(rest.get(..16).unwrap_or_default()),
+            name,
             keys: Keys {
                 first: others.key(0),
                 others,

@@ -29,13 +29,13 @@ pub(super) struct Kept {
 /// The slots of one consumer's grants:
 ///
 /// ```text
-/// record = mac SP kept-until SP grant-ends-at SP box
+/// record = name SP kept-until SP grant-ends-at SP box
 /// ```
 #[derive(Debug)]
 pub(super) struct KeptGrants(Slots);
 
 struct Record {
-    mac: String,
+    name: String,
     kept_until: u64,
     kept: Kept,
 }
@@ -44,13 +44,13 @@ impl Record {
     fn read(bytes: Vec<u8>) -> Option<Self> {
         let mut text = String::from_utf8(bytes).ok()?;
         let mut words = text.splitn(4, ' ');
-        let (mac, until) = (words.next()?.to_owned(), words.next()?.parse().ok()?);
+        let (name, until) = (words.next()?.to_owned(), words.next()?.parse().ok()?);
         let (ends_at, sealed) = (words.next()?.parse().ok()?, words.next()?);
         let before = text.len().checked_sub(sealed.len())?;
         // In place: it is large.
         text.drain(..before);
         Some(Self {
-            mac,
+            name,
             kept_until: until,
             kept: Kept {
                 ends_at: UnixTime(ends_at),
@@ -93,8 +93,8 @@ impl KeptGrants {
             let Some((key, version)) = seen.slot else {
                 return false;
             };
-            let (mac, Kept { ends_at, sealed }) = (seen.mac, kept);
-            let record = format!("{mac} {} {} {sealed}", until.0, ends_at.0);
+            let (name, Kept { ends_at, sealed }) = (seen.name, kept);
+            let record = format!("{name} {} {} {sealed}", until.0, ends_at.0);
             if shared.write(&key, record.as_bytes(), Some(version)) {
                 return true;
             }
@@ -112,7 +112,7 @@ impl KeptGrants {
     }
 
     fn look(&self, session_id: &str, now: UnixTime, shared: &dyn SharedData) -> Seen {
-        let SlotKeys { name: mac, keys } = self.0.place(session_id);
+        let SlotKeys { name, keys } = self.0.place_of_session(session_id);
         let (mut slot, mut kept) = (None, None);
         for key in keys {
             let Some((bytes, version)) = shared.read(&key) else {
@@ -121,7 +121,7 @@ impl KeptGrants {
                 break;
             };
             match Record::read(bytes) {
-                Some(record) if record.mac == mac => {
+                Some(record) if record.name == name => {
                     (slot, kept) = (Some((key, version)), Some(record.kept));
                     break;
                 }
@@ -129,14 +129,14 @@ impl KeptGrants {
                 Some(_) | None => slot = slot.or(Some((key, version))),
             }
         }
-        Seen { mac, slot, kept }
+        Seen { name, slot, kept }
     }
 }
 
 /// What the slots of a session hold.
 struct Seen {
     /// What names the session.
-    mac: String,
+    name: String,
     /// The slot that is its own, or else one that is free, and its version.
     slot: Option<(String, Version)>,
     kept: Option<Kept>,

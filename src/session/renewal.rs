@@ -63,7 +63,7 @@ pub struct Spot {
 #[derive(Debug)]
 pub struct Lease {
     key: String,
-    mac: String,
+    name: String,
     owner: String,
     /// When the grant ends that is to be renewed.
     grant_ends_at: UnixTime,
@@ -82,12 +82,12 @@ pub enum Failure {
 /// What a slot holds, as words:
 ///
 /// ```text
-/// record = mac SP grant-ends-at SP kept-until SP state
+/// record = name SP grant-ends-at SP kept-until SP state
 /// state  = "leased" SP owner SP deadline / "renewed" SP box / "failed" SP retry-at SP refusals
 /// ```
 struct Record {
     /// Which session it is about.
-    mac: String,
+    name: String,
     /// When the grant ends: the one to be renewed, or its successor.
     grant_ends_at: u64,
     /// Until when the slot is needed.
@@ -105,7 +105,7 @@ impl Record {
     fn read(bytes: &[u8]) -> Option<Self> {
         let mut words = std::str::from_utf8(bytes).ok()?.split(' ');
         let mut word = || words.next();
-        let mac = word()?.to_owned();
+        let name = word()?.to_owned();
         let (grant_ends_at, kept_until) = (word()?.parse().ok()?, word()?.parse().ok()?);
         let state = match (word()?, word()?, word()) {
             ("leased", owner, Some(deadline)) => State::Leased {
@@ -122,7 +122,7 @@ impl Record {
             (_, _, _) => return None,
         };
         Some(Self {
-            mac,
+            name,
             grant_ends_at,
             kept_until,
             state,
@@ -136,12 +136,12 @@ impl Record {
             State::Failed { retry_at, refusals } => format!("failed {retry_at} {refusals}"),
         };
         let Self {
-            mac,
+            name,
             grant_ends_at,
             kept_until,
             ..
         } = self;
-        format!("{mac} {grant_ends_at} {kept_until} {state}").into_bytes()
+        format!("{name} {grant_ends_at} {kept_until} {state}").into_bytes()
     }
 }
 
@@ -169,7 +169,7 @@ impl Renewals {
         now: UnixTime,
         shared: &dyn SharedData,
     ) -> Standing {
-        let SlotKeys { name: mac, keys } = self.0.place(session_id);
+        let SlotKeys { name, keys } = self.0.place_of_session(session_id);
         let mut free = None;
         for key in keys {
             let Some((bytes, version)) = shared.read(&key) else {
@@ -191,7 +191,7 @@ impl Renewals {
                 free = free.or_else(|| Some(spot(0)));
                 continue;
             };
-            if record.mac == mac {
+            if record.name == name {
                 return record.standing(grant_ends_at, now, spot);
             }
         }
@@ -208,11 +208,11 @@ impl Renewals {
         host: &mut Host<'_>,
     ) -> Option<Lease> {
         let owner = random_text::<9>(host.random).ok()?;
-        let mac = self.0.place(session_id).name;
+        let name = session_id.to_owned();
         let version = spot.version.unwrap_or(NO_VERSION);
         let deadline = host.now.plus(span);
         let record = Record {
-            mac: mac.clone(),
+            name: name.clone(),
             grant_ends_at: grant_ends_at.0,
             kept_until: deadline.0.max(grant_ends_at.0).saturating_add(KEPT.0),
             state: State::Leased {
@@ -223,7 +223,7 @@ impl Renewals {
         let taken = host.shared.write(&spot.key, &record.write(), Some(version));
         taken.then_some(Lease {
             key: spot.key,
-            mac,
+            name,
             owner,
             grant_ends_at,
             refusals: spot.refusals,
@@ -241,7 +241,7 @@ impl Renewals {
         shared: &mut dyn SharedData,
     ) -> bool {
         let record = Record {
-            mac: lease.mac.clone(),
+            name: lease.name.clone(),
             grant_ends_at: ends_at.0,
             kept_until: now.0.max(lease.grant_ends_at.0).saturating_add(KEPT.0),
             state: State::Renewed {
@@ -270,7 +270,7 @@ impl Renewals {
         let pause = if refusals >= 2 { 30 } else { 5 };
         let retry_at = now.plus(Seconds(pause));
         let record = Record {
-            mac: lease.mac.clone(),
+            name: lease.name.clone(),
             grant_ends_at: lease.grant_ends_at.0,
             kept_until: now.0.max(lease.grant_ends_at.0).saturating_add(KEPT.0),
             state: State::Failed {
@@ -298,8 +298,8 @@ impl Renewals {
                 return false;
             };
             if let Some(found) = Record::read(&found) {
-                let is_others = found.mac != lease.mac && now.0 < found.kept_until;
-                if is_others || (found.mac == lease.mac && !may_replace(&found)) {
+                let is_others = found.name != lease.name && now.0 < found.kept_until;
+                if is_others || (found.name == lease.name && !may_replace(&found)) {
                     return false;
                 }
             }

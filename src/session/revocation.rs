@@ -71,7 +71,7 @@ impl SignedOut {
     /// Where a sign-out of the session is remembered: worked out once for a session.
     #[must_use]
     pub fn place(&self, session_id: &str) -> SlotKeys {
-        self.0.place(session_id)
+        self.0.place_of_session(session_id)
     }
 
     /// Whether the session was signed out here. Most often one look at a key that was never
