@@ -38,7 +38,7 @@ struct Claims<'a> {
 /// It is bound to the client as well, in the place where other boxes have what they belong to.
 fn place(client_id: &str) -> String {
     // No cookie's name has a space.
-    format!("{SESSION_COOKIE} {client_id}")
+    [SESSION_COOKIE, client_id].join(" ")
 }
 
 fn place_of(cookie: &str) -> Place<'_> {

@@ -19,6 +19,7 @@ use crate::session::key_ring::{KeyRing, Purpose};
 use crate::time::UnixTime;
 
 const VERSION: &str = "1";
+const LABEL: &str = "bitgate box 1";
 const NONCE_BYTES: usize = 24;
 
 /// Where a box belongs.
@@ -41,10 +42,7 @@ impl Place<'_> {
             cookie,
             session_id,
         } = self;
-        format!(
-            "bitgate box {VERSION}\n{}\n{cookie}\n{site}\n{session_id}\n{kid}",
-            purpose.as_str()
-        )
+        [LABEL, purpose.as_str(), cookie, site, session_id, kid].join("\n")
     }
 }
 
