@@ -1,7 +1,7 @@
 //! Requests as Envoy hands them over.
 
-/// Names and values, pseudo-headers included.
-pub type Fields = Vec<(String, Vec<u8>)>;
+/// The host's serialized map of names and values, pseudo-headers included.
+pub type Fields = Vec<u8>;
 
 /// What a script of a page sends, with what Envoy adds.
 pub fn fetch(path: &str, more: &[(&str, &str)]) -> Fields {
@@ -42,6 +42,15 @@ pub fn navigation(path: &str, cookies: &str) -> Fields {
 }
 
 fn of<'a>(pairs: impl IntoIterator<Item = &'a (&'a str, &'a str)>) -> Fields {
-    let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), value.as_bytes().to_vec());
-    pairs.into_iter().map(pair).collect()
+    let pairs: Vec<_> = pairs.into_iter().collect();
+    let size = |text: &str| u32::try_from(text.len()).unwrap().to_le_bytes();
+    let count = u32::try_from(pairs.len()).unwrap();
+    let mut map = count.to_le_bytes().to_vec();
+    for (name, value) in &pairs {
+        map.extend([size(name), size(value)].concat());
+    }
+    for (name, value) in &pairs {
+        map.extend([name.as_bytes(), b"\0", value.as_bytes(), b"\0"].concat());
+    }
+    map
 }

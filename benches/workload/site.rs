@@ -6,7 +6,7 @@ use std::rc::Rc;
 use bitgate::config::Config;
 use bitgate::gate::{Gate, Job, Progress, Step};
 use bitgate::host::{Host, NativeSignatures};
-use bitgate::http::Request;
+use bitgate::http::{Headers, Request};
 use serde_json::Value;
 
 use super::bitbucket;
@@ -60,7 +60,7 @@ impl Site {
 
     /// One judgement, whatever comes of it: what is measured.
     pub fn judge(&mut self, fields: Fields) -> Step {
-        let received = Request::read(fields);
+        let received = Request::read(Headers::deserialize(fields).unwrap());
         self.with_host(|gate, host| gate.on_request(received, host))
     }
 

@@ -3,9 +3,9 @@
 use std::rc::Rc;
 
 use proxy_wasm::traits::{Context, HttpContext};
-use proxy_wasm::types::Action;
+use proxy_wasm::types::{Action, MapType};
 
-use crate::adapter::hostcalls;
+use crate::adapter::header_map;
 use crate::adapter::stream::Stream;
 use crate::adapter::worker::Worker;
 
@@ -40,12 +40,12 @@ impl Context for Filter {
 
 impl HttpContext for Filter {
     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
-        let fields = hostcalls::request_fields();
+        let headers = header_map::read(MapType::HttpRequestHeaders);
         #[cfg(feature = "test-hooks")]
-        if hooks::read(&fields, &self.worker) {
+        if hooks::read(&headers, &self.worker) {
             return Action::Pause;
         }
-        self.stream.on_request(fields)
+        self.stream.on_request(headers)
     }
 
     fn on_http_request_trailers(&mut self, _: usize) -> Action {
@@ -71,8 +71,7 @@ mod hooks {
     use crate::jose::{Jws, KeySet, Unverified};
 
     /// Whether the request is answered.
-    pub(super) fn read(fields: &[(String, Vec<u8>)], worker: &Worker) -> bool {
-        let headers = Headers::new(fields.to_vec());
+    pub(super) fn read(headers: &Headers, worker: &Worker) -> bool {
         if let Some(offset) = headers.single("x-bitgate-test-clock") {
             clock::set(offset);
         }

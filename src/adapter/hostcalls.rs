@@ -7,11 +7,12 @@ use std::time::{Duration, UNIX_EPOCH};
 use proxy_wasm::hostcalls as host;
 use proxy_wasm::types::{BufferType, MapType};
 
+use crate::adapter::header_map;
 use crate::gate::{Audience, ResponsePlan};
 use crate::host::{
     CannotVerify, NoRandomness, Random, SharedData, SignatureAlgorithm, Signatures, Version,
 };
-use crate::http::{Call, Headers, Reply, SetCookie};
+use crate::http::{Call, Reply, SetCookie};
 use crate::time::{Seconds, UnixTime};
 
 /// Envoy's router adds it to what an upstream answered, and not to what it made up itself.
@@ -27,19 +28,13 @@ pub(super) fn plugin_configuration(size: usize) -> Vec<u8> {
         .unwrap_or_default()
 }
 
-/// All request header fields in one call: three single reads cost more, and see the first of two
-/// `Cookie` lines only.
-pub(super) fn request_fields() -> Vec<(String, Vec<u8>)> {
-    host::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default()
-}
-
 /// Takes away request trailers whose names `is_ours` says are: an upstream may read them as header
 /// fields.
-pub(super) fn strip_trailers(is_ours: impl Fn(&str) -> bool) {
+pub(super) fn strip_trailers(is_ours: impl Fn(&[u8]) -> bool) {
     const MAP: MapType = MapType::HttpRequestTrailers;
-    let fields = Headers::new(host::get_map_bytes(MAP).unwrap_or_default());
+    let fields = header_map::read(MAP);
     for (name, _) in fields.iter().filter(|(name, _)| is_ours(name)) {
-        let _ = host::remove_map_value(MAP, name);
+        let _ = host::remove_map_value(MAP, &String::from_utf8_lossy(name));
     }
 }
 
@@ -100,7 +95,7 @@ fn add_set_cookies(cookies: &[SetCookie]) {
 /// Takes away the cookies of ours that the upstream sets, and keeps the others as they are.
 fn strip_our_cookies() {
     const MAP: MapType = MapType::HttpResponseHeaders;
-    let fields = Headers::new(host::get_map_bytes(MAP).unwrap_or_default());
+    let fields = header_map::read(MAP);
     let all: Vec<&[u8]> = fields.all("set-cookie").collect();
     let passes = |line: &&&[u8]| ResponsePlan::lets_through(line);
     if all.iter().all(|line| passes(&line)) {
@@ -154,8 +149,7 @@ pub(super) fn reply(header_count: usize, body_size: usize) -> Reply {
     if header_count == 0 || body_size > Reply::MAX_BODY_BYTES {
         return Reply::TooLarge;
     }
-    let fields = host::get_map_bytes(MapType::HttpCallResponseHeaders).unwrap_or_default();
-    let headers = Headers::new(fields);
+    let headers = header_map::read(MapType::HttpCallResponseHeaders);
     let status = headers.single(":status").and_then(|text| text.parse().ok());
     let status: u16 = match (status, headers.contains(FROM_UPSTREAM)) {
         (None | Some(503), false) => return Reply::Unreachable,

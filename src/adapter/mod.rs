@@ -1,6 +1,7 @@
 //! The thin shell around the core: the only code that names the host's interface.
 
 mod filter;
+mod header_map;
 mod hostcalls;
 mod jobs;
 mod local_response;

@@ -12,7 +12,7 @@ use crate::adapter::jobs::Ticket;
 use crate::adapter::local_response;
 use crate::adapter::worker::Worker;
 use crate::gate::{Event, Forward, Job, Level, Pending, ResponsePlan, Step, Waiting, unconfigured};
-use crate::http::{Reply, Request};
+use crate::http::{Headers, Reply, Request};
 
 /// A response that took longer brings no cookie: the person may have signed out since, or signed in
 /// as somebody else, and an old cookie would take the place of the new one.
@@ -55,8 +55,8 @@ impl Stream {
         self.context_id
     }
 
-    pub(super) fn on_request(self: &Rc<Self>, fields: Vec<(String, Vec<u8>)>) -> Action {
-        let received = Request::read(fields);
+    pub(super) fn on_request(self: &Rc<Self>, headers: Headers) -> Action {
+        let received = Request::read(headers);
         let step = match self.worker.gate() {
             None => unconfigured(received),
             Some(gate) => self

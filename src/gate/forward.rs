@@ -90,8 +90,8 @@ impl ResponsePlan {
 impl Gate {
     /// Whether a client may not say this, as a header field or as a trailer.
     #[must_use]
-    pub fn manages(&self, name: &str) -> bool {
-        name == "cookie" || self.config.identity_headers.manages(name)
+    pub fn manages(&self, name: &[u8]) -> bool {
+        name == b"cookie" || self.config.identity_headers.manages(name)
     }
 
     /// Takes away what only we may say: our headers in every spelling, and our cookies, which are
@@ -99,9 +99,11 @@ impl Gate {
     pub(super) fn forward(&self, request: &Request, cookies: &Cookies<'_>) -> Forward {
         let managed = &self.config.identity_headers;
         let mut forward = Forward::default();
-        for (name, _) in request.headers.iter() {
-            if managed.manages(name) && !forward.remove.iter().any(|other| other == name) {
-                forward.remove.push(name.to_owned().into());
+        let names = request.headers.iter().map(|(name, _)| name);
+        for name in names.filter(|name| managed.manages(name)) {
+            let name = String::from_utf8_lossy(name);
+            if !forward.remove.contains(&name) {
+                forward.remove.push(name.into_owned().into());
             }
         }
         match cookies.without(is_our_cookie) {

@@ -3,6 +3,7 @@
 mod bytes;
 mod call;
 mod cookie;
+mod headers;
 mod request;
 mod response;
 mod target;
@@ -10,7 +11,8 @@ mod value;
 
 pub use call::{Call, Reply};
 pub use cookie::{Cookies, MAX_COOKIE_BYTES, SetCookie};
-pub use request::{Headers, Malformed, NEVER, Request, Unreadable};
+pub use headers::Headers;
+pub use request::{Malformed, NEVER, Request, Unreadable};
 pub use response::{GrpcWeb, Response};
 pub use target::{RequestTarget, TargetError};
 pub use value::{HeaderValue, NotAHeaderValue};

@@ -252,7 +252,7 @@ pub fn cases() -> Vec<Case> {
                 let fields = fields.iter().filter(|(name, _)| *name != missing);
                 let fields = fields
                     .map(|(n, v)| ((*n).to_owned(), v.as_bytes().to_vec()))
-                    .collect();
+                    .collect::<Vec<_>>();
                 assert!(Request::read(fields).is_err(), "{missing}");
             }
             if let Some(envoy) = world.edge.envoy() {

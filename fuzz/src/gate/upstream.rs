@@ -71,6 +71,7 @@ pub(super) fn forward(world: &mut World, request: &Request, forward: &Forward) {
     let kept: Vec<_> = request
         .headers
         .iter()
+        .map(|(name, value)| (std::str::from_utf8(name).expect("ASCII"), value))
         .filter(|(name, _)| is_kept(name))
         .collect();
     assert!(!kept.iter().any(|(name, _)| is_managed(name)), "{kept:?}");
