@@ -29,12 +29,14 @@ impl Context for Filter {
     fn on_http_call_response(&mut self, token: u32, headers: usize, body_size: usize, _: usize) {
         self.stream.on_reply(token, headers, body_size);
     }
+}
 
-    fn on_done(&mut self) -> bool {
+impl Drop for Filter {
+    /// Envoy deletes a stream in the same call in which it says that it is done, so one call for both is enough.
+    fn drop(&mut self) {
         // Not later: an answer in the same turn of the event loop would find a stream that is
         // gone, and the SDK would stop the VM.
-        self.stream.on_done();
-        true
+        self.stream.on_gone();
     }
 }
 

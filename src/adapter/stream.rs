@@ -244,7 +244,7 @@ impl Stream {
     }
 
     /// The stream is gone, and nobody may resume it. Its jobs go on.
-    pub(super) fn on_done(&self) {
+    pub(super) fn on_gone(&self) {
         if let Some(jobs) = self.worker.jobs() {
             jobs.forget(self.context_id);
         }
