@@ -30,7 +30,8 @@ enum State {
     Forwarded {
         response: ResponsePlan,
         ticket: Option<Ticket>,
-        at: Duration,
+        /// When, where the response may bring cookies.
+        at: Option<Duration>,
     },
     /// We answered it.
     Answered,
@@ -142,7 +143,7 @@ impl Stream {
         {
             self.worker.note(&event);
         }
-        if hostcalls::uptime().saturating_sub(*at) > STALE {
+        if at.is_some_and(|at| hostcalls::uptime().saturating_sub(at) > STALE) {
             hostcalls::edit_response(&response.without_cookies());
             return Action::Continue;
         }
@@ -234,7 +235,7 @@ impl Stream {
         let ticket = jobs
             .zip(renewal)
             .and_then(|(jobs, renewal)| jobs.submit(Job::Renewal(renewal)));
-        let at = hostcalls::uptime();
+        let at = response.may_bring_cookies().then(hostcalls::uptime);
         self.state.replace(State::Forwarded {
             response,
             ticket,

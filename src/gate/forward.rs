@@ -64,6 +64,12 @@ impl ResponsePlan {
         }
     }
 
+    /// Whether it has cookies of ours, or will when a renewal is over.
+    #[must_use]
+    pub fn may_bring_cookies(&self) -> bool {
+        !self.cookies.is_empty() || self.watch.is_some()
+    }
+
     /// The same without cookies of ours.
     #[must_use]
     pub fn without_cookies(&self) -> Self {
