@@ -1,14 +1,10 @@
 //! The session token: a box like all others, so a cookie of 300 bytes. The only place that knows what is
 //! in it.
 
-use std::borrow::Cow;
-
-use serde::Serialize;
-
 use crate::host::{NoRandomness, Random};
 use crate::identity::Identity;
-use crate::session::fields::Fields;
 use crate::session::key_ring::{KeyRing, Purpose};
+use crate::session::message::{read, some, write};
 use crate::session::sealed_box::Place;
 use crate::session::{SESSION_COOKIE, Session};
 use crate::time::UnixTime;
@@ -16,22 +12,21 @@ use crate::time::UnixTime;
 /// No token of ours is longer: an identity has bounds.
 const MAX_TOKEN_BYTES: usize = 3_000;
 
-/// Short names: it travels with every request.
-#[derive(Serialize)]
-struct Claims<'a> {
-    #[serde(rename = "i")]
-    id: &'a str,
-    #[serde(rename = "a")]
-    account_id: &'a str,
-    #[serde(rename = "e", skip_serializing_if = "Option::is_none")]
-    email: Option<&'a str>,
-    #[serde(rename = "n", skip_serializing_if = "Option::is_none")]
-    nickname: Option<&'a str>,
-    #[serde(rename = "t")]
+#[derive(prost::Message)]
+struct Claims {
+    #[prost(string, tag = "1")]
+    id: String,
+    #[prost(string, tag = "2")]
+    account_id: String,
+    #[prost(string, optional, tag = "3")]
+    email: Option<String>,
+    #[prost(string, optional, tag = "4")]
+    nickname: Option<String>,
+    #[prost(uint64, tag = "5")]
     issued_at: u64,
-    #[serde(rename = "x")]
+    #[prost(uint64, tag = "6")]
     expires_at: u64,
-    #[serde(rename = "u")]
+    #[prost(uint64, tag = "7")]
     seen_at: u64,
 }
 
@@ -61,19 +56,17 @@ impl Session {
         now: UnixTime,
         random: &mut dyn Random,
     ) -> Result<String, NoRandomness> {
-        let identity = &self.identity;
+        let identity = self.identity.clone();
         let claims = Claims {
-            id: &self.id,
-            account_id: &identity.account_id,
-            email: identity.email.as_deref(),
-            nickname: identity.nickname.as_deref(),
+            id: self.id.clone(),
+            account_id: identity.account_id,
+            email: identity.email,
+            nickname: identity.nickname,
             issued_at: self.issued_at.0,
             expires_at: self.expires_at.0,
             seen_at: self.seen_at.0,
         };
-        // A structure of strings and numbers always serializes.
-        let plain = serde_json::to_vec(&claims).map_err(|_| NoRandomness)?;
-        ring.seal_box(place_of(&place(client_id)), &plain, now, random)
+        ring.seal_box(place_of(&place(client_id)), &write(&claims), now, random)
     }
 
     /// Opens a token that was sealed for this site and client; `None` for every other text.
@@ -83,19 +76,17 @@ impl Session {
             return None;
         }
         let plain = ring.open_box(place_of(&place(client_id)), token)?;
-        let mut fields = Fields::read(&plain)?;
-        let session = Self {
-            id: fields.text("i")?.into_owned(),
+        let claims: Claims = read(&plain)?;
+        Some(Self {
+            id: some(claims.id)?,
             identity: Identity {
-                account_id: fields.text("a")?.into_owned(),
-                email: fields.text("e").map(Cow::into_owned),
-                nickname: fields.text("n").map(Cow::into_owned),
+                account_id: some(claims.account_id)?,
+                email: claims.email,
+                nickname: claims.nickname,
             },
-            issued_at: UnixTime(fields.number("t")?),
-            expires_at: UnixTime(fields.number("x")?),
-            seen_at: UnixTime(fields.number("u")?),
-        };
-        fields.end()?;
-        Some(session)
+            issued_at: UnixTime(claims.issued_at),
+            expires_at: UnixTime(claims.expires_at),
+            seen_at: UnixTime(claims.seen_at),
+        })
     }
 }

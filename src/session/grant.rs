@@ -1,15 +1,13 @@
 //! The grant: the pair of provider tokens, as it is sealed.
 
-use std::borrow::Cow;
+use std::mem;
 
-use serde::Serialize;
-use zeroize::Zeroizing;
+use zeroize::Zeroize;
 
 use crate::host::{NoRandomness, Random};
 use crate::oauth::{AccessToken, RefreshToken};
-use crate::session::fields::Fields;
-use crate::session::grant_cookies::TooLarge;
 use crate::session::key_ring::KeyRing;
+use crate::session::message::{read, some, write};
 use crate::session::sealed_box::Place;
 use crate::time::{Seconds, UnixTime};
 
@@ -31,37 +29,33 @@ pub struct Grant {
 /// The life of an access token at Bitbucket. A grant that lives so long does not say so.
 pub(crate) const USUAL_LIFETIME: Seconds = Seconds(7_200);
 
-/// The sealed form. Short names: it travels with every request.
-#[derive(Serialize)]
-struct Document<'a> {
-    #[serde(rename = "a")]
-    access_token: &'a str,
-    #[serde(rename = "r", skip_serializing_if = "Option::is_none")]
-    refresh_token: Option<&'a str>,
-    #[serde(rename = "e")]
+/// The sealed form.
+#[derive(prost::Message)]
+#[prost(skip_debug)]
+struct Document {
+    #[prost(string, tag = "1")]
+    access_token: String,
+    #[prost(string, optional, tag = "2")]
+    refresh_token: Option<String>,
+    #[prost(uint64, tag = "3")]
     expires_at: u64,
-    #[serde(rename = "l", skip_serializing_if = "Option::is_none")]
+    /// Not said if it is the usual one.
+    #[prost(uint64, optional, tag = "4")]
     lifetime: Option<u64>,
-    #[serde(rename = "s", skip_serializing_if = "Option::is_none")]
-    scopes: Option<&'a str>,
+    #[prost(string, optional, tag = "5")]
+    scopes: Option<String>,
 }
 
-/// Why a grant cannot be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NotWritten {
-    NoRandomness,
-    TooLarge,
-}
-
-impl From<NoRandomness> for NotWritten {
-    fn from(_: NoRandomness) -> Self {
-        Self::NoRandomness
+impl Drop for Document {
+    fn drop(&mut self) {
+        self.access_token.zeroize();
+        self.refresh_token.zeroize();
     }
 }
 
-impl From<TooLarge> for NotWritten {
-    fn from(_: TooLarge) -> Self {
-        Self::TooLarge
+impl std::fmt::Debug for Document {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Document")
     }
 }
 
@@ -69,16 +63,14 @@ impl Grant {
     /// Opens the box of a grant that was sealed for `place`.
     pub(super) fn open(ring: &KeyRing, place: Place<'_>, text: &str) -> Option<Self> {
         let plain = ring.open_box(place, text)?;
-        let mut fields = Fields::read(&plain)?;
-        let grant = Self {
-            access_token: AccessToken::new(fields.text("a")?),
-            refresh_token: fields.text("r").map(RefreshToken::new),
-            expires_at: UnixTime(fields.number("e")?),
-            lifetime: fields.number("l").map_or(USUAL_LIFETIME, Seconds),
-            scopes: fields.text("s").map(Cow::into_owned),
-        };
-        fields.end()?;
-        Some(grant)
+        let mut document: Document = read(&plain)?;
+        Some(Self {
+            access_token: AccessToken::new(some(mem::take(&mut document.access_token))?),
+            refresh_token: document.refresh_token.take().map(RefreshToken::new),
+            expires_at: UnixTime(document.expires_at),
+            lifetime: document.lifetime.map_or(USUAL_LIFETIME, Seconds),
+            scopes: document.scopes.take(),
+        })
     }
 
     /// When it is time to renew: after 75 to 80% of the access token's life. Where in between
@@ -102,17 +94,16 @@ impl Grant {
         place: Place<'_>,
         now: UnixTime,
         random: &mut dyn Random,
-    ) -> Result<String, NotWritten> {
-        let sealed = Document {
-            access_token: self.access_token.expose(),
-            refresh_token: self.refresh_token.as_ref().map(RefreshToken::expose),
+    ) -> Result<String, NoRandomness> {
+        let refresh_token = self.refresh_token.as_ref().map(RefreshToken::expose);
+        let document = Document {
+            access_token: self.access_token.expose().to_owned(),
+            refresh_token: refresh_token.map(str::to_owned),
             expires_at: self.expires_at.0,
             lifetime: Some(self.lifetime.0).filter(|lifetime| *lifetime != USUAL_LIFETIME.0),
-            scopes: self.scopes.as_deref(),
+            scopes: self.scopes.clone(),
         };
-        // A structure of strings and numbers always serializes.
-        let plain = Zeroizing::new(serde_json::to_vec(&sealed).map_err(|_| NotWritten::TooLarge)?);
-        Ok(ring.seal_box(place, &plain, now, random)?)
+        ring.seal_box(place, &write(&document), now, random)
     }
 }
 

@@ -48,10 +48,6 @@ pub(super) const NAMED_APART_PREFIX: &str = "__Secure-bitgate-grant-";
 /// anybody, and two tokens of 2,600 characters have 7,300; short ones are not worth a redirect.
 const MOST_CARRIED: usize = 1_024;
 
-/// A grant does not fit its cookies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TooLarge;
-
 /// Where the grant of one consumer lies.
 pub struct GrantCookies {
     names: Names,

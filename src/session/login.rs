@@ -1,13 +1,14 @@
 //! Logins on their way: what this browser needs to finish one.
 
-use serde::Serialize;
-use zeroize::Zeroizing;
+use std::mem;
+
+use zeroize::Zeroize;
 
 use crate::host::{NoRandomness, Random};
 use crate::http::{Cookies, SetCookie};
 use crate::oauth::{CodeVerifier, State};
-use crate::session::fields::Fields;
 use crate::session::key_ring::{KeyRing, Purpose};
+use crate::session::message::{read, some, write};
 use crate::session::sealed_box::Place;
 use crate::time::{Seconds, UnixTime};
 
@@ -42,33 +43,35 @@ pub struct SecondSignIn {
     pub session_id: String,
 }
 
-impl SecondSignIn {
-    fn read(text: &str) -> Option<Self> {
-        let (consumer, session_id) = text.split_once(' ')?;
-        Some(Self {
-            consumer: consumer.to_owned(),
-            session_id: session_id.to_owned(),
-        })
-    }
+/// The sealed form.
+#[derive(prost::Message)]
+#[prost(skip_debug)]
+struct Document {
+    #[prost(string, tag = "1")]
+    state: String,
+    #[prost(string, tag = "2")]
+    code_verifier: String,
+    #[prost(string, tag = "3")]
+    return_to: String,
+    #[prost(uint64, tag = "4")]
+    begun_at: u64,
+    #[prost(string, optional, tag = "5")]
+    consumer: Option<String>,
+    #[prost(string, optional, tag = "6")]
+    session_id: Option<String>,
+}
 
-    fn write(&self) -> String {
-        format!("{} {}", self.consumer, self.session_id)
+impl Drop for Document {
+    fn drop(&mut self) {
+        self.state.zeroize();
+        self.code_verifier.zeroize();
     }
 }
 
-#[derive(Serialize)]
-struct Sealed<'a> {
-    #[serde(rename = "s")]
-    state: &'a str,
-    #[serde(rename = "v")]
-    code_verifier: &'a str,
-    #[serde(rename = "t")]
-    begun_at: u64,
-    #[serde(rename = "r")]
-    return_to: &'a str,
-    /// `name SP session-id`
-    #[serde(rename = "c", skip_serializing_if = "Option::is_none")]
-    second: Option<String>,
+impl std::fmt::Debug for Document {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Document")
+    }
 }
 
 impl PendingLogin {
@@ -87,19 +90,20 @@ impl PendingLogin {
 
     fn open(ring: &KeyRing, cookie: &str, text: &str) -> Option<Self> {
         let plain = ring.open_box(place(cookie), text)?;
-        let mut fields = Fields::read(&plain)?;
-        let login = Self {
-            state: State::new(fields.text("s")?),
-            code_verifier: CodeVerifier::new(fields.text("v")?),
-            return_to: fields.text("r")?.into_owned(),
-            begun_at: UnixTime(fields.number("t")?),
-            second: match fields.text("c") {
-                Some(text) => Some(SecondSignIn::read(&text)?),
-                None => None,
+        let mut document: Document = read(&plain)?;
+        Some(Self {
+            state: State::new(some(mem::take(&mut document.state))?),
+            code_verifier: CodeVerifier::new(some(mem::take(&mut document.code_verifier))?),
+            return_to: some(mem::take(&mut document.return_to))?,
+            begun_at: UnixTime(document.begun_at),
+            second: match (document.consumer.take(), document.session_id.take()) {
+                (None, None) => None,
+                (consumer, session_id) => Some(SecondSignIn {
+                    consumer: some(consumer?)?,
+                    session_id: some(session_id?)?,
+                }),
             },
-        };
-        fields.end()?;
-        Some(login)
+        })
     }
 
     fn seal(
@@ -109,16 +113,18 @@ impl PendingLogin {
         now: UnixTime,
         random: &mut dyn Random,
     ) -> Result<String, NoRandomness> {
-        let sealed = Sealed {
-            state: self.state.expose(),
-            code_verifier: self.code_verifier.expose(),
+        let second = self.second.clone();
+        let (consumer, session_id) =
+            second.map_or((None, None), |it| (Some(it.consumer), Some(it.session_id)));
+        let document = Document {
+            state: self.state.expose().to_owned(),
+            code_verifier: self.code_verifier.expose().to_owned(),
+            return_to: self.return_to.clone(),
             begun_at: self.begun_at.0,
-            return_to: &self.return_to,
-            second: self.second.as_ref().map(SecondSignIn::write),
+            consumer,
+            session_id,
         };
-        // A structure of strings and numbers always serializes.
-        let plain = Zeroizing::new(serde_json::to_vec(&sealed).map_err(|_| NoRandomness)?);
-        ring.seal_box(place(cookie), &plain, now, random)
+        ring.seal_box(place(cookie), &write(&document), now, random)
     }
 }
 

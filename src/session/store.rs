@@ -8,7 +8,6 @@ use crate::host::{Host, NoRandomness, Random, SharedData};
 use crate::http::{Cookies, SetCookie};
 use crate::session::cache::VerifiedSessions;
 use crate::session::carried::{Carried, Compared};
-use crate::session::grant::NotWritten;
 use crate::session::grant_cookies::{
     NAMED_APART_PREFIX, NAMED_PREFIX, Sealed, is_large, main_names,
 };
@@ -373,15 +372,6 @@ impl SessionStore {
 impl From<NoRandomness> for NotIssued {
     fn from(_: NoRandomness) -> Self {
         Self::NoRandomness
-    }
-}
-
-impl From<NotWritten> for NotIssued {
-    fn from(error: NotWritten) -> Self {
-        match error {
-            NotWritten::NoRandomness => Self::NoRandomness,
-            NotWritten::TooLarge => Self::TooLarge,
-        }
     }
 }
 
