@@ -235,7 +235,19 @@ fn events_are_counted_by_kind_and_reason() {
         .0
         .insert("__Host-bitgate-grant".to_owned(), "1.1.x.y".to_owned());
     browser.fetch("/page");
-    let text = world.edge.envoy().unwrap().prometheus();
+    let envoy = world.edge.envoy().unwrap();
+    let opened = |count: u64| {
+        let line = format!("bitgate_sessions_opened_total{{}} {count}\n");
+        envoy.prometheus().contains(&line)
+    };
+    // The module counts those once a second.
+    let pause = std::time::Duration::from_millis(50);
+    let is_counted = (0..200).any(|_| {
+        std::thread::sleep(pause);
+        opened(1)
+    });
+    assert!(is_counted, "{}", envoy.prometheus());
+    let text = envoy.prometheus();
     assert!(
         text.contains("bitgate_unreadable_sessions_total{} 1"),
         "{text}"

@@ -1,6 +1,7 @@
 //! An Envoy with one of the filters in it, and all that it talks to.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use bitgate_simulator::bitbucket::Step;
 use bitgate_simulator::server::Running;
@@ -205,6 +206,16 @@ impl Site {
             .iter()
             .filter(|entry| is_renewal(&entry.grant_type))
             .count()
+    }
+
+    /// How many sessions were opened, since they were not in a worker's memory.
+    pub(crate) fn opened(&self) -> u64 {
+        // It counts once a second.
+        std::thread::sleep(Duration::from_millis(1_500));
+        let text = self.envoy.prometheus();
+        let mut lines = text.lines().filter(|line| !line.starts_with('#'));
+        let line = lines.find(|line| line.starts_with("bitgate_sessions_opened_total"));
+        line.unwrap().rsplit(' ').next().unwrap().parse().unwrap()
     }
 
     /// Tokens of steps of a pipeline. All simulators sign with the same keys, so any site takes them.

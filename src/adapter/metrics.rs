@@ -8,6 +8,9 @@ use proxy_wasm::types::MetricType;
 
 use crate::gate::{Event, EventKind, Reason, SessionCookie};
 
+/// Sessions that a worker did not find in its memory. Nothing is logged for them, so they are no events.
+const OPENED: &str = "bitgate_sessions_opened_total";
+
 /// The host's ids by name. A name that is defined twice gets two ids, so each is defined once.
 #[derive(Debug, Default)]
 pub(super) struct Metrics {
@@ -27,6 +30,7 @@ impl Metrics {
             self.counter(Event::metric_of(EventKind::Refused, Some(*reason)));
         }
         self.counter(SessionCookie::Unreadable.metric().to_owned());
+        self.counter(OPENED.to_owned());
     }
 
     /// Counts an event.
@@ -42,6 +46,16 @@ impl Metrics {
                 // A counter that the host does not know any more is no reason to refuse a request.
                 let _ = host::increment_metric(id, 1);
             }
+        }
+    }
+
+    /// Counts sessions that were opened.
+    pub(super) fn count_opened(&self, opened: u64) {
+        let opened = i64::try_from(opened).unwrap_or(i64::MAX);
+        if opened > 0
+            && let Some(id) = self.counter(OPENED.to_owned())
+        {
+            let _ = host::increment_metric(id, opened);
         }
     }
 

@@ -60,6 +60,7 @@ impl Worker {
         for job in self.with_host(|host| gate.on_tick(host)) {
             jobs.begin(jobs.ticket(), job, self);
         }
+        self.metrics.count_opened(gate.take_opened());
         for (name, value) in self.with_host(|host| gate.gauges(host)) {
             self.metrics.set(name, value);
         }

@@ -307,6 +307,11 @@ impl Gate {
         }
     }
 
+    /// How many sessions were opened since this was asked last: see [`SessionStore::take_opened`].
+    pub fn take_opened(&self) -> u64 {
+        self.sessions.take_opened()
+    }
+
     fn refuse(&self, request: &Request, rule: Option<(usize, &Rule)>, reason: Reason) -> Step {
         Refusal::new(reason).into_step(request, rule)
     }

@@ -1,6 +1,6 @@
 //! The one way to write a session into cookies and to read it back.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 
@@ -74,6 +74,8 @@ pub struct SessionStore {
     lifetimes: Lifetimes,
     revocations: Revocations,
     verified: RefCell<VerifiedSessions>,
+    /// Since they were counted last.
+    opened: Cell<u64>,
     main: Rc<GrantCookies>,
 }
 
@@ -89,6 +91,7 @@ impl SessionStore {
             lifetimes,
             revocations: Revocations::default(),
             verified,
+            opened: Cell::new(0),
         }
     }
 
@@ -220,7 +223,14 @@ impl SessionStore {
         };
         let consumer = names.consumer();
         verified.keep(consumer, token, (carried, weight), Rc::clone(&signed_in));
+        self.opened.set(self.opened.get().saturating_add(1));
         Ok(signed_in)
+    }
+
+    /// How many sessions were opened since this was asked last, each of its grants counted: those that were
+    /// not in memory.
+    pub fn take_opened(&self) -> u64 {
+        self.opened.take()
     }
 
     /// The session, whatever became of its grants and of itself.
