@@ -9,7 +9,7 @@ pub(super) fn write(message: &impl Message) -> Zeroizing<Vec<u8>> {
     Zeroizing::new(message.encode_to_vec())
 }
 
-/// Reads one that is exactly what [`write`] made. `None` for anything else: an unknown field, one of
+/// Reads one that is exactly what [`write()`] made. `None` for anything else: an unknown field, one of
 /// another type, or one twice.
 pub(super) fn read<M: Message + Default>(plain: &[u8]) -> Option<M> {
     let message = M::decode(plain).ok()?;
