@@ -8,7 +8,10 @@
 //! was made for. Decoding is strict, and every failure is the same.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use chacha20poly1305::{AeadInOut, Tag, XChaCha20Poly1305, XNonce};
+use chacha20poly1305::{
+    AeadInOut, XNonce,
+    aead::{Aead, Payload},
+};
 use zeroize::Zeroizing;
 
 use crate::host::{NoRandomness, Random};
@@ -18,7 +21,6 @@ use crate::time::UnixTime;
 const VERSION: &str = "1";
 const LABEL: &str = "bitgate box 1";
 const NONCE_BYTES: usize = 24;
-const TAG_BYTES: usize = 16;
 
 /// Where a box belongs.
 #[derive(Clone, Copy, Debug)]
@@ -57,10 +59,21 @@ impl KeyRing {
         let mut nonce = [0_u8; NONCE_BYTES];
         random.fill(&mut nonce)?;
         let aad = place.additional_data(self.site(), &keys.kid);
-        // Nothing below 256 GB is refused.
-        let sealed =
-            seal(keys.cipher(place.purpose), nonce, aad.as_bytes(), plain).ok_or(NoRandomness)?;
-        Ok([VERSION, &keys.kid, &sealed].join("."))
+        let payload = Payload {
+            msg: plain,
+            aad: aad.as_bytes(),
+        };
+        // The cipher refuses nothing below 256 GB.
+        let sealed = keys
+            .cipher(place.purpose)
+            .encrypt(&XNonce::from(nonce), payload)
+            .map_err(|_| NoRandomness)?;
+        let bytes = [nonce.as_slice(), sealed.as_slice()].concat();
+        Ok(format!(
+            "{VERSION}.{}.{}",
+            keys.kid,
+            URL_SAFE_NO_PAD.encode(bytes)
+        ))
     }
 
     /// Opens a box that was sealed for `place` with any key of the ring.
@@ -72,38 +85,15 @@ impl KeyRing {
         }
         let keys = self.named(kid)?;
         let aad = place.additional_data(self.site(), kid);
-        open(keys.cipher(place.purpose), aad.as_bytes(), encoded)
+        let mut bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(encoded).ok()?);
+        let nonce = XNonce::try_from(bytes.get(..NONCE_BYTES)?).ok()?;
+        bytes.drain(..NONCE_BYTES);
+        // In place, so that there is one buffer to wipe.
+        keys.cipher(place.purpose)
+            .decrypt_in_place(&nonce, aad.as_bytes(), &mut *bytes)
+            .ok()?;
+        Some(bytes)
     }
-}
-
-fn seal(
-    cipher: &XChaCha20Poly1305,
-    nonce: [u8; NONCE_BYTES],
-    aad: &[u8],
-    plain: &[u8],
-) -> Option<String> {
-    let mut sealed = Zeroizing::new(plain.to_vec());
-    let tag = cipher
-        .encrypt_inout_detached(&XNonce::from(nonce), aad, sealed.as_mut_slice().into())
-        .ok()?;
-    let bytes = [nonce.as_slice(), sealed.as_slice(), tag.as_slice()].concat();
-    Some(URL_SAFE_NO_PAD.encode(bytes))
-}
-
-fn open(cipher: &XChaCha20Poly1305, aad: &[u8], encoded: &str) -> Option<Zeroizing<Vec<u8>>> {
-    let mut bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(encoded).ok()?);
-    let (nonce, sealed) = bytes.split_at_mut_checked(NONCE_BYTES)?;
-    let end = sealed.len().checked_sub(TAG_BYTES)?;
-    let (sealed, tag) = sealed.split_at_mut_checked(end)?;
-    let nonce = XNonce::try_from(&*nonce).ok()?;
-    let tag = Tag::try_from(&*tag).ok()?;
-    cipher
-        .decrypt_inout_detached(&nonce, aad, sealed.into(), &tag)
-        .ok()?;
-    // In place, so that there is one buffer to wipe.
-    bytes.copy_within(NONCE_BYTES..NONCE_BYTES.checked_add(end)?, 0);
-    bytes.truncate(end);
-    Some(bytes)
 }
 
 #[cfg(test)]
