@@ -42,20 +42,21 @@ impl Metrics {
         let bot = event.bot_metric();
         let more = cookie.into_iter().chain(credential).chain(bot);
         for name in [event.metric()].into_iter().chain(more) {
-            if let Some(id) = self.counter(name) {
-                // A counter that the host does not know any more is no reason to refuse a request.
-                let _ = host::increment_metric(id, 1);
-            }
+            self.add(name, 1);
         }
     }
 
     /// Counts sessions that were opened.
     pub(super) fn count_opened(&self, opened: u64) {
-        let opened = i64::try_from(opened).unwrap_or(i64::MAX);
-        if opened > 0
-            && let Some(id) = self.counter(OPENED.to_owned())
-        {
-            let _ = host::increment_metric(id, opened);
+        if opened > 0 {
+            self.add(OPENED.to_owned(), i64::try_from(opened).unwrap_or(i64::MAX));
+        }
+    }
+
+    fn add(&self, name: String, more: i64) {
+        if let Some(id) = self.counter(name) {
+            // A counter that the host does not know any more is no reason to refuse a request.
+            let _ = host::increment_metric(id, more);
         }
     }
 

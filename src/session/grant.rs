@@ -53,12 +53,6 @@ impl Drop for Document {
     }
 }
 
-impl std::fmt::Debug for Document {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Document")
-    }
-}
-
 impl Grant {
     /// Opens the box of a grant that was sealed for `place`.
     pub(super) fn open(ring: &KeyRing, place: Place<'_>, text: &str) -> Option<Self> {
@@ -124,7 +118,7 @@ mod tests {
         }
     }
 
-    /// RFC 6749 appendix A.12 lets a token hold quotes and backslashes, which JSON escapes.
+    /// RFC 6749 appendix A.12 lets a token hold quotes and backslashes, and no form of writing it may lose one.
     #[test]
     fn every_visible_character_of_a_token_survives() {
         let key = SessionKey::new("k", [7; 32].into()).unwrap();

@@ -68,12 +68,6 @@ impl Drop for Document {
     }
 }
 
-impl std::fmt::Debug for Document {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Document")
-    }
-}
-
 impl PendingLogin {
     /// How long a person has for signing in and for the provider's questions.
     pub const MAX_AGE: Seconds = Seconds(600);
@@ -113,16 +107,14 @@ impl PendingLogin {
         now: UnixTime,
         random: &mut dyn Random,
     ) -> Result<String, NoRandomness> {
-        let second = self.second.clone();
-        let (consumer, session_id) =
-            second.map_or((None, None), |it| (Some(it.consumer), Some(it.session_id)));
+        let second = self.second.as_ref();
         let document = Document {
             state: self.state.expose().to_owned(),
             code_verifier: self.code_verifier.expose().to_owned(),
             return_to: self.return_to.clone(),
             begun_at: self.begun_at.0,
-            consumer,
-            session_id,
+            consumer: second.map(|second| second.consumer.clone()),
+            session_id: second.map(|second| second.session_id.clone()),
         };
         ring.seal_box(place(cookie), &write(&document), now, random)
     }
