@@ -25,7 +25,7 @@ use support::browser::{Jar, SITE, header};
 use support::envoy_edge::EnvoyEdge;
 use support::setup::Setup;
 use support::world::{Kind, Surroundings, World};
-use support::{Request, Response};
+use support::{Request, Response, eventually};
 
 const TOKEN: &str = "/site/oauth2/access_token";
 
@@ -634,12 +634,4 @@ fn keys(config: &mut Value, keys: &[(&str, &str, Option<&str>)]) {
     };
     config["session"]["keys"] = keys.iter().map(key).collect();
     config["session"]["idle_timeout"] = json!("12h");
-}
-
-fn eventually(is_so: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !is_so() {
-        assert!(Instant::now() < deadline, "it never became so");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }

@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bitgate_simulator::{client, server};
 use support::envoy::{Envoy, module};
+use support::eventually;
 use support::example::Example;
 use support::setup::Setup;
 use support::world::{Kind, World};
@@ -236,17 +237,9 @@ fn events_are_counted_by_kind_and_reason() {
         .insert("__Host-bitgate-grant".to_owned(), "1.1.x.y".to_owned());
     browser.fetch("/page");
     let envoy = world.edge.envoy().unwrap();
-    let opened = |count: u64| {
-        let line = format!("bitgate_sessions_opened_total{{}} {count}\n");
-        envoy.prometheus().contains(&line)
-    };
     // The module counts those once a second.
-    let pause = std::time::Duration::from_millis(50);
-    let is_counted = (0..200).any(|_| {
-        std::thread::sleep(pause);
-        opened(1)
-    });
-    assert!(is_counted, "{}", envoy.prometheus());
+    let opened = "bitgate_sessions_opened_total{} 1\n";
+    eventually(|| envoy.prometheus().contains(opened));
     let text = envoy.prometheus();
     assert!(
         text.contains("bitgate_unreadable_sessions_total{} 1"),

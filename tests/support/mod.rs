@@ -16,6 +16,8 @@
     reason = "test support: a failed expectation is a failed test"
 )]
 
+use std::time::{Duration, Instant};
+
 pub mod browser;
 pub mod control;
 pub mod envoy;
@@ -33,6 +35,15 @@ pub type Response = http::Response<Vec<u8>>;
 /// The request target as bytes that no HTTP library sends, as an extension of a request.
 #[derive(Clone, Debug)]
 pub struct RawTarget(pub Vec<u8>);
+
+/// Waits for what another thread or process is about to do.
+pub fn eventually(is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "it never became so");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
 
 /// What stands between a client and the upstream.
 pub trait Edge {
