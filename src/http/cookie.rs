@@ -64,12 +64,15 @@ impl<'a> Cookies<'a> {
     /// different values are ambiguous, and an ambiguous cookie is an absent one.
     #[must_use]
     pub fn single(&self, name: &str) -> Option<&'a str> {
+        std::str::from_utf8(self.single_bytes(name)?).ok()
+    }
+
+    /// The same, whether or not it is text: for those that are only compared.
+    #[must_use]
+    pub fn single_bytes(&self, name: &str) -> Option<&'a [u8]> {
         let mut values = self.named(name);
         let value = values.next()?;
-        if values.any(|other| other != value) {
-            return None;
-        }
-        std::str::from_utf8(value).ok()
+        values.all(|other| other == value).then_some(value)
     }
 
     /// Whether there is a cookie called `name`, whatever it holds.
@@ -111,12 +114,9 @@ impl<'a> Cookies<'a> {
     /// out; an empty field if nothing is left.
     #[must_use]
     pub fn without(&self, ours: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
-        if !self.0.iter().any(|pair| ours(pair.name)) {
-            return None;
-        }
         let kept = self.0.iter().filter(|pair| !ours(pair.name));
-        let kept = kept.map(|pair| pair.raw);
-        Some(kept.collect::<Vec<_>>().join(&b"; "[..]))
+        let kept: Vec<_> = kept.map(|pair| pair.raw).collect();
+        (kept.len() != self.0.len()).then(|| kept.join(&b"; "[..]))
     }
 }
 

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use lru::LruCache;
 
 use crate::session::SignedIn;
-use crate::session::carried::Carried;
+use crate::session::carried::Brought;
 
 /// The most entries of one worker.
 const MAX_ENTRIES: NonZeroUsize = NonZeroUsize::new(2_048).unwrap();
@@ -21,7 +21,7 @@ const TAIL_BYTES: usize = 20;
 
 struct Entry {
     token: String,
-    /// What the cookies of the grant hold.
+    /// What the cookies of the grant hold, one behind the other.
     grant: String,
     signed_in: Rc<SignedIn>,
     weight: usize,
@@ -31,7 +31,7 @@ struct Entry {
 /// first. Nothing in it is trusted beyond the session's own limits, which are checked again on
 /// every request.
 pub(super) struct VerifiedSessions {
-    entries: LruCache<Box<str>, Entry>,
+    entries: LruCache<Box<[u8]>, Entry>,
     bytes: usize,
 }
 
@@ -47,13 +47,13 @@ impl VerifiedSessions {
     pub(super) fn find(
         &mut self,
         consumer: Option<&str>,
-        token: &str,
-        grant: &Carried<'_>,
+        token: &[u8],
+        grant: &Brought<'_>,
     ) -> Option<Rc<SignedIn>> {
         let entry = self.entries.get(&*key(consumer, token)?)?;
         // Plain comparison: both sides came from a client, and what an equal entry gives is what
         // opening the same bytes would give.
-        let same = entry.token == token && grant.are(&entry.grant);
+        let same = entry.token.as_bytes() == token && grant.are(&entry.grant);
         same.then(|| Rc::clone(&entry.signed_in))
     }
 
@@ -65,7 +65,7 @@ impl VerifiedSessions {
         (grant, sealed): (String, usize),
         signed_in: Rc<SignedIn>,
     ) {
-        let Some(key) = key(consumer, token) else {
+        let Some(key) = key(consumer, token.as_bytes()) else {
             return;
         };
         let entry = Entry {
@@ -89,11 +89,11 @@ impl VerifiedSessions {
 }
 
 /// The end of the token, with the consumer's name before it: each grant of a session has an entry.
-fn key<'t>(consumer: Option<&str>, token: &'t str) -> Option<Cow<'t, str>> {
+fn key<'t>(consumer: Option<&str>, token: &'t [u8]) -> Option<Cow<'t, [u8]>> {
     let tail = token.get(token.len().checked_sub(TAIL_BYTES)?..)?;
     Some(match consumer {
         None => tail.into(),
-        Some(consumer) => format!("{consumer} {tail}").into(),
+        Some(consumer) => [consumer.as_bytes(), b" ", tail].concat().into(),
     })
 }
 
@@ -111,16 +111,21 @@ mod tests {
     fn found(cache: &mut VerifiedSessions, token: &str, grant: &str) -> bool {
         let headers = cookies(token, grant);
         let parts = GrantCookies::main("s")
-            .read(&Cookies::read(&headers))
+            .brought(&Cookies::read(&headers))
             .unwrap();
-        cache.find(None, token, &parts).is_some()
+        cache.find(None, token.as_bytes(), &parts).is_some()
     }
 
     #[test]
     fn only_exactly_equal_cookies_are_found() {
         let mut cache = VerifiedSessions::new();
         let token = format!("head.{}", "t".repeat(TAIL_BYTES));
-        cache.keep(None, &token, ("grant".to_owned(), 0), SignedIn::for_tests());
+        cache.keep(
+            None,
+            &token,
+            ("1.grant".to_owned(), 0),
+            SignedIn::for_tests(),
+        );
         assert!(found(&mut cache, &token, "grant"));
         assert!(!found(&mut cache, &token, "gran"));
         assert!(!found(&mut cache, &token, "grants"));
@@ -136,20 +141,25 @@ mod tests {
     fn each_consumers_grant_has_an_entry_of_its_own() {
         let mut cache = VerifiedSessions::new();
         let token = "t".repeat(TAIL_BYTES);
-        cache.keep(None, &token, ("main".to_owned(), 0), SignedIn::for_tests());
+        cache.keep(
+            None,
+            &token,
+            ("1.main".to_owned(), 0),
+            SignedIn::for_tests(),
+        );
         let named = Some("ci");
         cache.keep(
             named,
             &token,
-            ("named".to_owned(), 0),
+            ("1.named".to_owned(), 0),
             SignedIn::for_tests(),
         );
         let mut found = |consumer: Option<&str>, grant: &str| {
             let headers = cookies(&token, grant);
             let parts = GrantCookies::main("s")
-                .read(&Cookies::read(&headers))
+                .brought(&Cookies::read(&headers))
                 .unwrap();
-            cache.find(consumer, &token, &parts).is_some()
+            cache.find(consumer, token.as_bytes(), &parts).is_some()
         };
         assert!(found(None, "main") && found(named, "named"));
         assert!(!found(None, "named") && !found(named, "main") && !found(Some("cd"), "named"));
@@ -162,7 +172,7 @@ mod tests {
             cache.keep(
                 None,
                 &format!("{index:040}"),
-                ("g".to_owned(), 0),
+                ("1.g".to_owned(), 0),
                 SignedIn::for_tests(),
             );
         }
@@ -171,7 +181,7 @@ mod tests {
             cache.keep(
                 None,
                 &format!("big{index:040}"),
-                ("g".repeat(16_000), 0),
+                (format!("1.{}", "g".repeat(16_000)), 0),
                 SignedIn::for_tests(),
             );
             assert!(cache.bytes <= MAX_BYTES);
@@ -188,7 +198,7 @@ mod tests {
         cache.keep(
             None,
             &format!("big{:040}", 3_999),
-            ("g".repeat(16_000), 0),
+            (format!("1.{}", "g".repeat(16_000)), 0),
             SignedIn::for_tests(),
         );
         assert_eq!(cache.bytes, before);

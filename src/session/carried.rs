@@ -7,6 +7,46 @@ use crate::time::UnixTime;
 /// The end of a box is its tag, 16 bytes that no other one has.
 const TAG: usize = 22;
 
+/// The cookies of a grant, as a request brought them: those that were seen before are only compared.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Brought<'a>(pub(super) [&'a [u8]; MOST]);
+
+impl<'a> Brought<'a> {
+    /// Whether they hold what [`Self::text`] gave before.
+    pub(super) fn are(&self, text: &str) -> bool {
+        let mut parts = self.0.iter();
+        let rest = parts.try_fold(text.as_bytes(), |rest, part| rest.strip_prefix(*part));
+        rest == Some(b"")
+    }
+
+    /// What they hold, one behind the other; `None` if that is no text.
+    pub(super) fn text(&self) -> Option<String> {
+        String::from_utf8(self.0.concat()).ok()
+    }
+
+    /// What that means; `None` if nothing.
+    pub(super) fn read(&self) -> Option<Carried<'a>> {
+        let mut parts = [""; MOST];
+        for (part, bytes) in parts.iter_mut().zip(self.0) {
+            *part = std::str::from_utf8(bytes).ok()?;
+        }
+        let [first, ..] = &mut parts;
+        if first.starts_with('0') {
+            return Reference::read(first).map(Carried::Kept);
+        }
+        // The number of parts, which whoever gathered them has read.
+        let (_, rest) = first.split_at_checked(1)?;
+        let (mark, rest) = rest.split_at_checked(1)?;
+        let lies_apart = match mark {
+            "." => false,
+            "~" => true,
+            _ => return None,
+        };
+        *first = rest;
+        Some(Carried::Whole(Parts { parts, lies_apart }))
+    }
+}
+
 /// A grant as a request brought it.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Carried<'a> {
@@ -14,28 +54,9 @@ pub(super) enum Carried<'a> {
     Kept(Reference<'a>),
 }
 
-impl Carried<'_> {
-    /// Whether it is what [`Self::text`] gave before.
-    pub(super) fn are(&self, text: &str) -> bool {
-        match self {
-            Self::Whole(parts) => parts.are(text),
-            Self::Kept(reference) => reference.text == text,
-        }
-    }
-
-    /// What the cookies hold.
-    pub(super) fn text(&self) -> String {
-        match self {
-            Self::Whole(parts) => parts.join(),
-            Self::Kept(reference) => reference.text.to_owned(),
-        }
-    }
-}
-
 /// What names a grant that is too large to travel.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reference<'a> {
-    text: &'a str,
     pub(super) ends_at: UnixTime,
     tag: &'a str,
 }
@@ -45,7 +66,7 @@ impl<'a> Reference<'a> {
         let (ends_at, tag) = text.strip_prefix("0.")?.split_once('.')?;
         let is_tag = tag.len() == TAG;
         let ends_at = UnixTime(ends_at.parse().ok()?);
-        is_tag.then_some(Self { text, ends_at, tag })
+        is_tag.then_some(Self { ends_at, tag })
     }
 
     /// What a grant is to the one that is named. Who says a wrong end loses their own only.
@@ -82,15 +103,6 @@ pub(super) struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    /// Whether the parts make up `text`.
-    pub(super) fn are(&self, text: &str) -> bool {
-        let rest = self
-            .parts
-            .iter()
-            .try_fold(text, |rest, part| rest.strip_prefix(part));
-        rest == Some("")
-    }
-
     pub(super) fn join(&self) -> String {
         self.parts.concat()
     }

@@ -23,7 +23,7 @@ use std::fmt;
 use crate::host::SharedData;
 use crate::http::{Cookies, SetCookie};
 use crate::session::ENDPOINTS;
-use crate::session::carried::{Carried, Parts, Reference, tag};
+use crate::session::carried::{Brought, Carried, Parts, tag};
 use crate::session::kept_grants::{Kept, KeptGrants};
 use crate::session::key_ring::Purpose;
 use crate::session::sealed_box::Place;
@@ -179,17 +179,21 @@ impl GrantCookies {
 
     /// What a request brought. `None` if the first cookie is missing, has no count, or another part is
     /// missing.
+    pub(super) fn brought<'c>(&self, cookies: &Cookies<'c>) -> Option<Brought<'c>> {
+        brought(&self.names, cookies)
+    }
+
+    /// The same, read.
     pub(super) fn read<'c>(&self, cookies: &Cookies<'c>) -> Option<Carried<'c>> {
-        let text = cookies.single(self.first())?;
-        match Reference::read(text) {
-            Some(reference) => Some(Carried::Kept(reference)),
-            None => parts(&self.names, cookies).map(Carried::Whole),
-        }
+        self.brought(cookies)?.read()
     }
 
     /// What lies apart, where a request brings that.
     pub(super) fn read_apart<'c>(&self, cookies: &Cookies<'c>) -> Option<Parts<'c>> {
-        parts(&self.apart, cookies)
+        match brought(&self.apart, cookies)?.read()? {
+            Carried::Whole(parts) => Some(parts),
+            Carried::Kept(_) => None,
+        }
     }
 
     /// The sealed grant of a session that this instance knows, and when it ends.
@@ -326,23 +330,21 @@ pub(super) fn main_names() -> [Vec<String>; 2] {
     })
 }
 
-fn parts<'c>(names: &Names, cookies: &Cookies<'c>) -> Option<Parts<'c>> {
-    let (count, rest) = cookies.single(&names.0)?.split_at_checked(1)?;
-    let count = (1..=MOST).find(|n| count == digit(*n))?;
-    let (mark, first) = rest.split_at_checked(1)?;
-    let lies_apart = match mark {
-        "." => false,
-        "~" => true,
-        _ => return None,
+/// As many cookies as the first one says. A reference says that there is none but itself.
+fn brought<'c>(names: &Names, cookies: &Cookies<'c>) -> Option<Brought<'c>> {
+    let first = cookies.single_bytes(&names.0)?;
+    let count = match first.first()? {
+        b'0' | b'1' => 1,
+        byte => (2..=MOST).find(|count| digit(*count).as_bytes() == [*byte])?,
     };
-    let mut parts = [""; MOST];
-    for (index, slot) in parts.iter_mut().enumerate().take(count) {
-        *slot = match index {
+    let mut parts = [&b""[..]; MOST];
+    for (index, part) in parts.iter_mut().enumerate().take(count) {
+        *part = match index {
             0 => first,
-            _ => cookies.single(&names.of(index))?,
+            _ => cookies.single_bytes(&names.of(index))?,
         };
     }
-    Some(Parts { parts, lies_apart })
+    Some(Brought(parts))
 }
 
 /// Whether a box is too large to travel with every request.

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::host::{Host, NoRandomness, Random, SharedData};
 use crate::http::{Cookies, SetCookie};
 use crate::session::cache::VerifiedSessions;
-use crate::session::carried::{Carried, Compared};
+use crate::session::carried::{Brought, Carried, Compared};
 use crate::session::grant_cookies::{
     NAMED_APART_PREFIX, NAMED_PREFIX, Sealed, is_large, main_names,
 };
@@ -124,19 +124,21 @@ impl SessionStore {
         now: UnixTime,
         shared: &dyn SharedData,
     ) -> Result<Rc<SignedIn>, Absence> {
-        let token = cookies.single(SESSION_COOKIE).ok_or(Absence::Missing)?;
-        let carried = self.main.read(cookies).ok_or(Absence::Missing)?;
-        let known = self.verified.borrow_mut().find(None, token, &carried);
+        let token = cookies.single_bytes(SESSION_COOKIE);
+        let token = token.ok_or(Absence::Missing)?;
+        let brought = self.main.brought(cookies).ok_or(Absence::Missing)?;
+        let known = self.verified.borrow_mut().find(None, token, &brought);
         let signed_in = match known {
             Some(signed_in) => signed_in,
             None => {
+                let token = std::str::from_utf8(token).map_err(|_| Absence::Missing)?;
                 let session = Session::open(&self.ring, &self.client_id, token);
                 let session = session.ok_or(Absence::Missing)?;
                 session.liveness(self.lifetimes, now)?;
                 if self.revocations.cover(&session) {
                     return Err(Absence::Revoked);
                 }
-                self.verify(&self.main, session, (token, carried), cookies, shared)?
+                self.verify(&self.main, session, (token, brought), cookies, shared)?
             }
         };
         signed_in.liveness(self.lifetimes, now)?;
@@ -159,14 +161,14 @@ impl SessionStore {
         shared: &dyn SharedData,
     ) -> Result<Rc<SignedIn>, Absence> {
         let token = cookies.single(SESSION_COOKIE).ok_or(Absence::Missing)?;
-        let carried = names.read(cookies).ok_or(Absence::Missing)?;
-        let consumer = names.consumer();
-        let known = self.verified.borrow_mut().find(consumer, token, &carried);
+        let brought = names.brought(cookies).ok_or(Absence::Missing)?;
+        let (consumer, bytes) = (names.consumer(), token.as_bytes());
+        let known = self.verified.borrow_mut().find(consumer, bytes, &brought);
         match known {
             Some(known) => Ok(known),
             None => {
                 let session = signed_in.session.clone();
-                self.verify(names, session, (token, carried), cookies, shared)
+                self.verify(names, session, (token, brought), cookies, shared)
             }
         }
     }
@@ -175,10 +177,11 @@ impl SessionStore {
         &self,
         names: &GrantCookies,
         session: Session,
-        (token, carried): (&str, Carried<'_>),
+        (token, brought): (&str, Brought<'_>),
         cookies: &Cookies<'_>,
         shared: &dyn SharedData,
     ) -> Result<Rc<SignedIn>, Absence> {
+        let carried = brought.read().ok_or(Absence::Missing)?;
         let (text, travel) = match carried {
             Carried::Whole(parts) => {
                 let text = parts.join();
@@ -216,13 +219,8 @@ impl SessionStore {
         });
         let signed_in = SignedIn::new(session, grant.ok_or(Absence::Missing)?, travel);
         let mut verified = self.verified.borrow_mut();
-        let weight = text.len();
-        let carried = match carried {
-            Carried::Whole(_) => text,
-            Carried::Kept(_) => carried.text(),
-        };
-        let consumer = names.consumer();
-        verified.keep(consumer, token, (carried, weight), Rc::clone(&signed_in));
+        let seen = (brought.text().ok_or(Absence::Missing)?, text.len());
+        verified.keep(names.consumer(), token, seen, Rc::clone(&signed_in));
         self.opened.set(self.opened.get().saturating_add(1));
         Ok(signed_in)
     }
