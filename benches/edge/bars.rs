@@ -65,6 +65,21 @@ impl Bar {
             Ratio::Above(row, below, unit) => results.above_ratio(row, below, unit),
         }
     }
+
+    /// The same of the best rounds.
+    fn of_lowest(&self, results: &Results) -> Option<f64> {
+        let bare = |name| Some(results.find(name)?.row.bare());
+        let (row, below, other, other_below) = match self.ratio {
+            Ratio::Added(row, other) => (row, bare(row), other, bare(other)),
+            Ratio::Whole(row, other) => (row, None, other, None),
+            Ratio::Above(row, below, unit) => (row, Some(below), unit, None),
+        };
+        let above = |row, below: Option<&str>| {
+            let below = below.map_or(Some(0.0), |below| results.lowest(below));
+            Some(results.lowest(row)? - below?)
+        };
+        Some(above(row, below)? / above(other, other_below)?)
+    }
 }
 
 /// One line for each that was measured.
@@ -80,8 +95,9 @@ pub(crate) fn print(results: &Results) {
             highest,
         } = value;
         println!(
-            "  {}  {median:5.2} ({lowest:.2}..{highest:.2}), at most {:.2}  {}",
+            "  {}  {median:5.2} ({lowest:.2}..{highest:.2}), {:.2} of the lowest, at most {:.2}  {}",
             verdict(median <= bar.at_most),
+            bar.of_lowest(results).unwrap_or(f64::NAN),
             bar.at_most,
             bar.text
         );
@@ -101,6 +117,7 @@ pub(crate) fn to_json(results: &Results) -> Value {
         json!({
             "text": bar.text.trim(),
             "value": value.median,
+            "of_lowest": bar.of_lowest(results),
             "at_most": bar.at_most,
             "pass": value.median <= bar.at_most,
         })

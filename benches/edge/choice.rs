@@ -1,5 +1,6 @@
 //! What the person at the terminal wants.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How much is measured, and how long.
@@ -45,6 +46,11 @@ impl Choice {
         };
         self.only.is_empty() || self.only.iter().any(is_meant)
     }
+}
+
+/// `BITGATE_BENCH_OTHER`: another build of the module, which gets rows of its own.
+pub(crate) fn other() -> Option<PathBuf> {
+    std::env::var_os("BITGATE_BENCH_OTHER").map(PathBuf::from)
 }
 
 /// A positive number of the environment.

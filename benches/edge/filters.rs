@@ -6,8 +6,9 @@ use bitgate_simulator::server::{self, Running};
 use serde_json::{Value, json};
 
 use crate::browser::location;
+use crate::choice;
 use crate::rules;
-use crate::site::Plan;
+use crate::site::{Filter, Plan};
 use crate::support::envoy::module;
 use crate::support::example::Example;
 use crate::support::{Request, Response};
@@ -50,7 +51,9 @@ pub(crate) fn bitgate(example: &mut Example, plan: &Plan) {
         count => rules::many(count),
     };
     example.set_plugin(&config);
-    example.set_module(&module("bitgate"));
+    let built = || module("bitgate");
+    let other = choice::other().filter(|_| plan.filter == Filter::Other);
+    example.set_module(&other.unwrap_or_else(built));
 }
 
 /// Envoy's own filter for people. Its cookies are encrypted and signed, as it does unless told otherwise.

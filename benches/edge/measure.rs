@@ -26,7 +26,8 @@ pub(crate) struct Sample {
 
 /// A row that is ready.
 struct Ready {
-    row: Row,
+    name: String,
+    protocol: Protocol,
     at: usize,
     load: Load,
     status: u16,
@@ -40,32 +41,25 @@ pub(crate) struct Measured {
     pub(crate) samples: Vec<Sample>,
 }
 
+/// Every round has processes of its own: where one of them lies in memory makes it a fifth faster or slower than
+/// the next one, for as long as it lives.
 pub(crate) fn measure(rows: Vec<Row>, choice: &Choice, folder: &Path) -> Vec<Measured> {
-    let mut stage = Stage::default();
-    let mut ready = Vec::new();
-    let mut measured = Vec::new();
-    for row in rows {
-        let traffic = (row.prepare)(&mut stage);
-        let at = stage.site(&traffic.plan);
-        verify(&row, &traffic, &stage.sites[at]);
-        let load = Load::new(folder, &row.name, &traffic.requests);
-        let cookies = traffic.requests[0].headers().get("cookie");
-        measured.push((cookies.map_or(0, |value| value.len()), Vec::new()));
-        eprintln!("ready: {}", row.name);
-        ready.push(Ready {
-            row,
-            at,
-            load,
-            status: traffic.status,
-        });
-    }
-    if choice.rounds > 1 {
-        for one in &ready {
-            one.turn(&stage, choice.time / 4);
-        }
-    }
+    let measured = |row| Measured {
+        row,
+        cookie_bytes: 0,
+        samples: Vec::new(),
+    };
+    let mut all: Vec<Measured> = rows.into_iter().map(measured).collect();
     for round in 0..choice.rounds {
         eprintln!("round {} of {}", round + 1, choice.rounds);
+        let mut stage = Stage::default();
+        let prepare = |one: &mut Measured| Ready::new(one, &mut stage, folder);
+        let ready: Vec<Ready> = all.iter_mut().map(prepare).collect();
+        if choice.rounds > 1 {
+            for one in &ready {
+                one.turn(&stage, choice.time / 4);
+            }
+        }
         for at in 0..ready.len() {
             // There and back again, so that no row always comes after the same one.
             let at = if round % 2 == 0 {
@@ -73,23 +67,33 @@ pub(crate) fn measure(rows: Vec<Row>, choice: &Choice, folder: &Path) -> Vec<Mea
             } else {
                 ready.len() - 1 - at
             };
-            measured[at].1.push(ready[at].turn(&stage, choice.time));
+            all[at].samples.push(ready[at].turn(&stage, choice.time));
         }
     }
-    let both = ready.into_iter().zip(measured);
-    both.map(|(ready, (cookie_bytes, samples))| Measured {
-        row: ready.row,
-        cookie_bytes,
-        samples,
-    })
-    .collect()
+    all
 }
 
 impl Ready {
+    fn new(one: &mut Measured, stage: &mut Stage, folder: &Path) -> Self {
+        let row = &one.row;
+        let traffic = (row.prepare)(stage);
+        let at = stage.site(&traffic.plan);
+        verify(row, &traffic, &stage.sites[at]);
+        let cookies = traffic.requests[0].headers().get("cookie");
+        one.cookie_bytes = cookies.map_or(0, |value| value.len());
+        Self {
+            name: row.name.clone(),
+            protocol: row.protocol,
+            at,
+            load: Load::new(folder, &row.name, &traffic.requests),
+            status: traffic.status,
+        }
+    }
+
     fn turn(&self, stage: &Stage, time: Duration) -> Sample {
         let envoy = &stage.sites[self.at].envoy;
         let before = cpu_nanoseconds(envoy.id());
-        let outcome = match self.row.protocol {
+        let outcome = match self.protocol {
             Protocol::Http1 => self.load.over_http1(envoy.listener, time),
             Protocol::Http2 => self.load.over_http2(envoy.listener, time),
         };
@@ -107,7 +111,7 @@ impl Ready {
     }
 
     fn check(&self, outcome: &Outcome) {
-        let name = &self.row.name;
+        let name = &self.name;
         assert!(outcome.requests > 0, "{name}: no answer");
         assert_eq!(outcome.broken, 0, "{name}: {outcome:?}");
         let expected = if self.status < 400 {

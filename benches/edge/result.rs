@@ -73,6 +73,11 @@ impl Results {
         })))
     }
 
+    /// What a row cost in its best round. Other work on the machine only ever adds.
+    pub(crate) fn lowest(&self, name: &str) -> Option<f64> {
+        Some(self.cpu(self.find(name)?).lowest)
+    }
+
     /// What a row costs above another one, in requests of a third.
     pub(crate) fn above_ratio(&self, row: &str, below: &str, unit: &str) -> Option<Spread> {
         let (row, below, unit) = (self.find(row)?, self.find(below)?, self.find(unit)?);

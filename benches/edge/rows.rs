@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use bitgate_simulator::client::Protocol::{self, Http1, Http2};
 
-use crate::choice::Choice;
+use crate::choice::{self, Choice};
 use crate::hostile;
 use crate::row::{Behind, Row, Traffic, get, with};
 use crate::rules::LAST;
@@ -19,6 +19,9 @@ pub(crate) fn all(choice: &Choice) -> Vec<Row> {
     let mut rows = vec![bare("bare", Http1)];
     for tokens in [SHORT, LONG] {
         rows.extend(of_people(tokens, choice.sessions));
+    }
+    if choice::other().is_some() {
+        rows.extend([SHORT, LONG].map(of_another_build));
     }
     rows.extend(of_everybody());
     rows.extend(of_pipelines(choice.sessions));
@@ -172,6 +175,13 @@ fn of_people(tokens: usize, sessions: usize) -> Vec<Row> {
     ]
 }
 
+fn of_another_build(tokens: usize) -> Row {
+    let plan = Plan::of(Filter::Other, tokens);
+    let prepare = one_session(plan.clone(), plan, "/x", Behind::BearerAndIdentity(tokens));
+    let text = "another build of Bitgate, one session, bearer token injected";
+    row(format!("other-{tokens}"), text, prepare).beside(format!("oauth2-{tokens}"))
+}
+
 fn of_everybody() -> Vec<Row> {
     let of = |path: &'static str, status| {
         move |_: &mut Stage| Traffic {
@@ -214,7 +224,7 @@ fn of_pipelines(count: usize) -> Vec<Row> {
                 requests: tokens.iter().map(request).collect(),
                 status: 200,
                 behind: match filter {
-                    Filter::Bitgate => Behind::Pipeline,
+                    Filter::Bitgate | Filter::Other => Behind::Pipeline,
                     Filter::None => Behind::Whatever,
                     _ => Behind::Bearer(tokens[0].len()),
                 },

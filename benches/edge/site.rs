@@ -31,6 +31,8 @@ pub(crate) enum Filter {
     /// `benches/floor`, with tokens of so many characters.
     Floor,
     Bitgate,
+    /// Another build of it, which the person at the terminal names.
+    Other,
     Oauth2,
     JwtAuthn {
         cached: bool,
@@ -91,7 +93,7 @@ impl Site {
         match plan.filter {
             Filter::None => filters::none(&mut example),
             Filter::Floor => filters::floor(&mut example, plan.tokens),
-            Filter::Bitgate => filters::bitgate(&mut example, &plan),
+            Filter::Bitgate | Filter::Other => filters::bitgate(&mut example, &plan),
             Filter::Oauth2 => {
                 let provider = filters::token_endpoint(plan.tokens);
                 filters::oauth2(&mut example, provider.address().port());
@@ -120,7 +122,7 @@ impl Site {
         let sent_away = browser.open("/x");
         assert_eq!(sent_away.status(), 302, "{sent_away:?}");
         let callback = match self.plan.filter {
-            Filter::Bitgate => self.answer_as_ada(&sent_away),
+            Filter::Bitgate | Filter::Other => self.answer_as_ada(&sent_away),
             Filter::Oauth2 => filters::answer_at_once(&sent_away),
             Filter::None | Filter::Floor | Filter::JwtAuthn { .. } => {
                 panic!("nothing to sign in at")
