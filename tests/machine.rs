@@ -214,7 +214,7 @@ impl Machine {
         match step {
             Step::Forward(forward) => {
                 let set = forward.set.iter();
-                let set = set.map(|(name, value)| (name.to_string(), value.clone()));
+                let set = set.map(|(name, value)| (name.to_owned(), value.to_vec()));
                 let headers = Headers::new(set.collect());
                 let bearer = headers.single("authorization").unwrap().to_owned();
                 let token = bearer.strip_prefix("Bearer ").unwrap();

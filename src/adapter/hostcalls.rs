@@ -12,7 +12,7 @@ use crate::gate::{Audience, ResponsePlan};
 use crate::host::{
     CannotVerify, NoRandomness, Random, SharedData, SignatureAlgorithm, Signatures, Version,
 };
-use crate::http::{Call, Reply, SetCookie};
+use crate::http::{Call, Reply, SetCookie, SetFields};
 use crate::time::{Seconds, UnixTime};
 
 /// Envoy's router adds it to what an upstream answered, and not to what it made up itself.
@@ -38,12 +38,12 @@ pub(super) fn strip_trailers(is_ours: impl Fn(&[u8]) -> bool) {
     }
 }
 
-pub(super) fn edit_request(remove: &[Cow<'_, str>], set: &[(Cow<'_, str>, Vec<u8>)]) {
+pub(super) fn edit_request(remove: &[Cow<'_, str>], set: &SetFields) {
     const MAP: MapType = MapType::HttpRequestHeaders;
     for name in remove {
         let _ = host::remove_map_value(MAP, name);
     }
-    for (name, value) in set {
+    for (name, value) in set.iter() {
         let _ = host::set_map_value_bytes(MAP, name, Some(value));
     }
 }

@@ -125,7 +125,8 @@ impl IdentityHeaders {
     /// default names count even where others are configured, and so does all of `x-bitgate-`.
     #[must_use]
     pub fn manages(&self, name: &[u8]) -> bool {
-        self.is_one_of_ours(name) || has_spelled_prefix(name, b"x-bitgate-")
+        let may_have_prefix = matches!(name.first(), Some(b'x' | b'X'));
+        (may_have_prefix && has_spelled_prefix(name, b"x-bitgate-")) || self.is_one_of_ours(name)
     }
 
     fn is_one_of_ours(&self, name: &[u8]) -> bool {

@@ -7,6 +7,7 @@ use crate::gate::access::{Decision, Patience};
 use crate::gate::actor::Actor;
 use crate::gate::caller::{Caller, NoCaller};
 use crate::gate::client::RequestId;
+use crate::gate::forward::whole;
 use crate::gate::intent::is_intended;
 use crate::gate::presented::{Presented, Scheme};
 use crate::gate::protected::{Protected, Subject};
@@ -167,7 +168,14 @@ impl Gate {
         // It was for us, and goes no further by itself.
         forward.remove.push("authorization".into());
         Ok(forward
-            .for_actor(&self.config, rule.inject, actor, authorization, groups, id)
+            .for_actor(
+                &self.config,
+                rule.inject,
+                actor,
+                authorization.as_ref().map(whole),
+                groups,
+                id,
+            )
             .with_identity_token(signed))
     }
 }

@@ -6,21 +6,28 @@ use crate::config::{Config, Fact};
 use crate::gate::actor::Actor;
 use crate::gate::client::RequestId;
 use crate::gate::{Gate, Job, Renewal, Watch};
-use crate::http::{Cookies, HeaderValue, Request, SetCookie};
+use crate::http::{Cookies, HeaderValue, Request, SetCookie, SetFields};
 use crate::policy::Inject;
 use crate::session::is_our_cookie;
 
-/// How many headers are set for most requests.
-const USUAL: usize = 8;
+/// How many headers are set for most requests, with the bytes of their values beside a credential.
+const USUAL: (usize, usize) = (8, 256);
+
+/// The parts of the `Authorization` that goes upstream: the scheme, which may be with the rest.
+pub(super) type Authorization<'a> = [&'a str; 2];
+
+/// One that is in one piece already.
+pub(super) fn whole(value: &HeaderValue) -> Authorization<'_> {
+    ["", value.as_str()]
+}
 
 /// What changes about a request on its way, and about its response on the way back.
 #[derive(Debug, Default)]
 pub struct Forward {
     /// Names of header fields to take away, all values of each.
     pub remove: Vec<Cow<'static, str>>,
-    /// Header fields to set, in place of all values of that name. Values are bytes, since a cookie
-    /// of somebody else's may hold any.
-    pub set: Vec<(Cow<'static, str>, Vec<u8>)>,
+    /// Header fields to set.
+    pub set: SetFields,
     /// What becomes of the response.
     pub response: ResponsePlan,
     /// A renewal to start, whose result the response waits for.
@@ -115,7 +122,7 @@ impl Gate {
         match cookies.without(is_our_cookie) {
             None => {}
             Some(rest) if rest.is_empty() => forward.remove.push("cookie".into()),
-            Some(rest) => forward.set.push(("cookie".into(), rest)),
+            Some(rest) => forward.set.push("cookie".into(), &[&rest]),
         }
         forward
     }
@@ -128,7 +135,7 @@ impl Forward {
         config: &Config,
         inject: Inject,
         actor: Actor<'_>,
-        authorization: Option<HeaderValue>,
+        authorization: Option<Authorization<'_>>,
         groups: Option<String>,
         id: Option<RequestId<'_>>,
     ) -> Self {
@@ -137,42 +144,44 @@ impl Forward {
         if inject == Inject::None {
             return self;
         }
-        self.set.reserve(USUAL);
-        if let Some(value) = authorization {
-            self.replace("authorization".into(), value.into_bytes());
+        let (fields, bytes) = USUAL;
+        let length = authorization.map_or(0, |[_, credential]| credential.len());
+        self.set.reserve(fields, bytes.saturating_add(length));
+        if let Some(parts) = authorization {
+            self.replace("authorization".into(), &parts.map(str::as_bytes));
         }
         for (name, fact) in config.identity_headers.iter() {
             if let Some(value) = value_of(fact, actor, groups.as_deref(), id) {
-                self.replace(name.clone(), value);
+                self.replace(name.clone(), &[&value]);
             }
         }
         self
     }
 
     /// Sets a header, whatever the client sent under its name.
-    pub(super) fn replace(&mut self, name: Cow<'static, str>, value: Vec<u8>) {
+    pub(super) fn replace(&mut self, name: Cow<'static, str>, value: &[&[u8]]) {
         self.remove.retain(|removed| *removed != name);
-        self.set.push((name, value));
+        self.set.push(name, value);
     }
 }
 
 /// `None` leaves the header out: an empty one would be read as a fact.
-fn value_of(
+fn value_of<'a>(
     fact: Fact,
-    actor: Actor<'_>,
-    groups: Option<&str>,
-    id: Option<RequestId<'_>>,
-) -> Option<Vec<u8>> {
+    actor: Actor<'a>,
+    groups: Option<&'a str>,
+    id: Option<RequestId<'a>>,
+) -> Option<Cow<'a, [u8]>> {
     let identity = actor.identity();
     let text = match fact {
         Fact::AccountId => identity.map(|identity| identity.account_id.as_str()),
         Fact::Email => identity.and_then(|identity| identity.email.as_deref()),
         Fact::Groups => groups,
-        Fact::Nickname => return identity?.nickname.as_deref().map(printable),
+        Fact::Nickname => return Some(printable(identity?.nickname.as_deref()?).into()),
         Fact::Principal => Some(actor.principal().as_str()),
         Fact::RequestId => id.map(|id| id.as_str()),
     };
-    text.map(|text| text.as_bytes().to_vec())
+    text.map(|text| text.as_bytes().into())
 }
 
 /// A nickname can hold any character, a header value not: what is not visible ASCII becomes `?`.

@@ -13,7 +13,7 @@ const SAFE: [&str; 3] = ["GET", "HEAD", "OPTIONS"];
 /// send to every site with its cookies. Programs send neither `Origin` nor `Sec-Fetch-Site`.
 pub(super) fn is_intended(request: &Request, own: &str, others: &[String]) -> bool {
     let headers = &request.headers;
-    if SAFE.contains(&request.method.as_str()) && !headers.contains("upgrade") {
+    if SAFE.contains(&&*request.method) && !headers.contains("upgrade") {
         return true;
     }
     let site = headers.single("sec-fetch-site");

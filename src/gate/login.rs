@@ -105,7 +105,7 @@ impl Gate {
     /// `/_bitgate/login?rd=`: signs in although there may be a session; with `consumer=`, for that
     /// one, which needs a session to add its grant to.
     pub(super) fn on_login(&self, request: &Request, host: &mut Host<'_>) -> Step {
-        if !matches!(request.method.as_str(), "GET" | "HEAD") {
+        if !matches!(&*request.method, "GET" | "HEAD") {
             let refusal = Refusal::new(Reason::MethodNotAllowed).with_allow("GET, HEAD");
             return refusal.into_step(request, None);
         }

@@ -15,7 +15,7 @@ impl Gate {
     /// asks, or says that it is done; it never starts a login, and its address is the same for
     /// everybody, so no parameter can lead elsewhere.
     pub(super) fn on_logout(&self, request: &Request, host: &mut Host<'_>) -> Step {
-        match request.method.as_str() {
+        match &*request.method {
             "GET" | "HEAD" => self.before_or_after_logout(request, host),
             "POST" if !is_intended(request, &self.config.public.origin, &[]) => {
                 Refusal::new(Reason::CrossSite).into_step(request, None)

@@ -190,7 +190,7 @@ impl Gate {
         waited_until: Option<UnixTime>,
         host: &mut Host<'_>,
     ) -> Step {
-        if NEVER.contains(&request.method.as_str()) {
+        if NEVER.contains(&&*request.method) {
             return self.refuse(&request, None, Reason::MethodNotSupported);
         }
         if may_be_ours(&request.target) {

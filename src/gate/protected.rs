@@ -7,6 +7,7 @@ use crate::gate::access::{Decision, Patience};
 use crate::gate::actor::Actor;
 use crate::gate::client::{RequestId, is_navigation};
 use crate::gate::facts::{Need, TokenScopes};
+use crate::gate::forward::whole;
 use crate::gate::intent::is_intended;
 use crate::gate::presented::{Presented, Scheme};
 use crate::gate::refusal::Refusal;
@@ -15,7 +16,6 @@ use crate::gate::waiting::Wait;
 use crate::gate::{Forward, Gate, Job, Reason, Step};
 use crate::host::Host;
 use crate::http::{Cookies, Request};
-use crate::oauth::bearer_authorization;
 use crate::policy::{Inject, Rule, TokenForm};
 use crate::session::{Absence, SignedIn};
 
@@ -143,12 +143,19 @@ impl Gate {
         };
         let id = RequestId::of(&request.headers);
         let groups = self.groups_for(&good.signed_in.session.identity, host);
-        let token = &good.injected().grant.access_token;
+        let injected = good.injected();
         // A token that is no header value was refused when it was read.
-        let authorization = match rule.inject {
-            Inject::Bearer | Inject::OwnOrBot(_, TokenForm::Bearer) => bearer_authorization(token),
-            Inject::Git | Inject::OwnOrBot(_, TokenForm::Git) => git_authorization(token),
+        let made = match rule.inject {
+            Inject::Git | Inject::OwnOrBot(_, TokenForm::Git) => {
+                git_authorization(&injected.grant.access_token)
+            }
+            Inject::Bearer | Inject::OwnOrBot(_, TokenForm::Bearer) => None,
             Inject::Bot(..) | Inject::Identity | Inject::None => of_bot,
+        };
+        let authorization = match rule.inject {
+            Inject::Bearer | Inject::OwnOrBot(_, TokenForm::Bearer) => injected.bearer_parts(),
+            Inject::Git | Inject::OwnOrBot(_, TokenForm::Git) => made.as_ref().map(whole),
+            Inject::Bot(..) | Inject::Identity | Inject::None => made.as_ref().map(whole),
         };
         let actor = Actor::Session(&good.signed_in, TokenScopes::Unsaid);
         let mut forward = self

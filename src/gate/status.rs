@@ -12,7 +12,7 @@ impl Gate {
     /// Ready, on any host: a probe knows the machine's address only. More only for a person whom
     /// `status.allow` lets in, on the site's own host.
     pub(super) fn on_status(&self, request: &Request, host: &Host<'_>) -> Step {
-        if !matches!(request.method.as_str(), "GET" | "HEAD") {
+        if !matches!(&*request.method, "GET" | "HEAD") {
             let refusal = Refusal::new(Reason::MethodNotAllowed).with_allow("GET, HEAD");
             return refusal.into_step(request, None);
         }

@@ -22,7 +22,7 @@ impl Gate {
         waited_until: Option<UnixTime>,
         host: &mut Host<'_>,
     ) -> Step {
-        if !matches!(request.method.as_str(), "GET" | "HEAD") {
+        if !matches!(&*request.method, "GET" | "HEAD") {
             let refusal = Refusal::new(Reason::MethodNotAllowed).with_allow("GET, HEAD");
             return refusal.into_step(&request, None);
         }

@@ -43,6 +43,16 @@ pub(super) fn all_printable_or(bytes: &[u8], is_good: fn(&u8) -> bool) -> bool {
         && rest.iter().all(is_good)
 }
 
+/// Whether all bytes are ASCII.
+pub(super) fn is_ascii(bytes: &[u8]) -> bool {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let word = words
+        .iter()
+        .fold(0, |all, word| all | u64::from_ne_bytes(*word));
+    let byte = rest.iter().fold(0, |all, byte| all | byte);
+    (word | u64::from(byte)) & every(0x80) == 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,6 +74,7 @@ mod tests {
                         assert_eq!(position(&text, byte), expected, "{text:x?}");
                         let expected = text.iter().all(is_good);
                         assert_eq!(all_printable_or(&text, is_good), expected, "{text:x?}");
+                        assert_eq!(is_ascii(&text), text.is_ascii(), "{text:x?}");
                     }
                 }
             }

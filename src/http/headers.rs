@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::http::bytes::is_ascii;
+
 /// Header fields in their order, names in lower case as Envoy hands them over, values as bytes.
 ///
 /// They stay in the one piece of memory that the host wrote: a request has some fifteen, and a piece for each
@@ -52,27 +54,22 @@ impl Headers {
             return Some(Self::default());
         }
         let (count, rest) = number(&bytes)?;
-        let (mut sizes, _) = rest.split_at_checked(count.checked_mul(2 * NUMBER)?)?;
+        let (sizes, _) = rest.split_at_checked(count.checked_mul(2 * NUMBER)?)?;
         let mut start = sizes.len().checked_add(NUMBER)?;
         let mut fields = Vec::with_capacity(count);
-        for _ in 0..count {
-            let (name, rest) = number(sizes)?;
-            let (value, rest) = number(rest)?;
-            sizes = rest;
+        for pair in sizes.as_chunks::<{ 2 * NUMBER }>().0 {
+            let (name, value) =
+                number(pair).and_then(|(name, rest)| Some((name, number(rest)?.0)))?;
             let field = Field { start, name, value };
-            if !field.name(&bytes)?.is_ascii() || field.value(&bytes).is_none() {
+            if !is_ascii(field.name(&bytes)?) {
                 return None;
             }
-            start = field.value_start()?.checked_add(value)?.checked_add(1)?;
+            let end = field.value_start()?.checked_add(value)?;
+            start = end.checked_add(1)?;
             fields.push(field);
         }
-        Some(Self { bytes, fields })
-    }
-
-    /// Keeps the fields with these names.
-    pub(super) fn retain(&mut self, is_kept: impl Fn(&[u8]) -> bool) {
-        let Self { bytes, fields } = self;
-        fields.retain(|field| is_kept(field.name(bytes).unwrap_or_default()));
+        // The NUL behind the last value ends nothing that anybody reads.
+        (start.checked_sub(1)? <= bytes.len()).then_some(Self { bytes, fields })
     }
 
     /// All values of `name`, in order.

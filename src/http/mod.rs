@@ -6,6 +6,8 @@ mod cookie;
 mod headers;
 mod request;
 mod response;
+mod set_fields;
+mod shape;
 mod target;
 mod value;
 
@@ -14,5 +16,6 @@ pub use cookie::{Cookies, MAX_COOKIE_BYTES, SetCookie};
 pub use headers::Headers;
 pub use request::{Malformed, NEVER, Request, Unreadable};
 pub use response::{GrpcWeb, Response};
+pub use set_fields::SetFields;
 pub use target::{RequestTarget, TargetError};
 pub use value::{HeaderValue, NotAHeaderValue};

@@ -1,5 +1,6 @@
 //! A request as it was received.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::http::{Headers, RequestTarget, TargetError};
@@ -8,12 +9,12 @@ use crate::http::{Headers, RequestTarget, TargetError};
 #[derive(Debug)]
 pub struct Request {
     /// The method as sent; methods are case-sensitive (RFC 9110 section 9.1).
-    pub method: String,
+    pub method: Cow<'static, str>,
     /// Host and port as sent, in lower case.
     pub authority: String,
     /// Path and query.
     pub target: RequestTarget,
-    /// The header fields without pseudo-headers.
+    /// The header fields, pseudo-headers included, which no name of a field is like.
     pub headers: Headers,
 }
 
@@ -23,8 +24,8 @@ pub struct Unreadable {
     /// Why.
     pub malformed: Malformed,
     /// The method as sent; empty if that is what is wrong.
-    pub method: String,
-    /// The header fields without pseudo-headers.
+    pub method: Cow<'static, str>,
+    /// The header fields, pseudo-headers included, which no name of a field is like.
     pub headers: Headers,
 }
 
@@ -51,61 +52,112 @@ impl Request {
     /// # Errors
     /// [`Unreadable`] names the first part that cannot be judged.
     pub fn read(fields: impl Into<Headers>) -> Result<Self, Unreadable> {
-        let mut headers = fields.into();
-        let method = headers.single(":method").filter(|text| is_token(text));
-        let line = read_line(&headers, method).map_err(|why| {
-            let method = method.unwrap_or_default().to_owned();
-            (why, method)
-        });
-        headers.retain(|name| !name.starts_with(b":"));
-        match line {
-            Ok((method, authority, target)) => Ok(Self {
-                method,
-                authority,
-                target,
-                headers,
-            }),
-            Err((malformed, method)) => Err(Unreadable {
-                malformed,
-                method,
-                headers,
-            }),
+        let headers = fields.into();
+        let line = Line::of(&headers);
+        let method = line.method.value().and_then(method);
+        let authority = line.authority.value().and_then(authority);
+        let target = || {
+            let path = line.path.value().ok_or(TargetError::Missing)?;
+            RequestTarget::parse(path)
+        };
+        let (malformed, method) = match (method, authority) {
+            (None, _) => (Malformed::Method, Cow::Borrowed("")),
+            (Some(method), None) => (Malformed::Authority, method),
+            (Some(method), Some(authority)) => match target() {
+                Ok(target) => {
+                    return Ok(Self {
+                        method,
+                        authority,
+                        target,
+                        headers,
+                    });
+                }
+                Err(why) => (Malformed::Target(why), method),
+            },
+        };
+        Err(Unreadable {
+            malformed,
+            method,
+            headers,
+        })
+    }
+}
+
+/// What stands in the request line of HTTP/1.1.
+#[derive(Default)]
+struct Line<'h> {
+    method: Single<'h>,
+    authority: Single<'h>,
+    path: Single<'h>,
+}
+
+/// A field that must be there once.
+#[derive(Clone, Copy, Default)]
+enum Single<'h> {
+    #[default]
+    Missing,
+    Value(&'h [u8]),
+    Repeated,
+}
+
+impl<'h> Line<'h> {
+    /// Looks at each field once.
+    fn of(fields: &'h Headers) -> Self {
+        let mut line = Self::default();
+        for (name, value) in fields.iter() {
+            let Some(name) = name.strip_prefix(b":") else {
+                continue;
+            };
+            let single = match name {
+                b"method" => &mut line.method,
+                b"authority" => &mut line.authority,
+                b"path" => &mut line.path,
+                _ => continue,
+            };
+            *single = match single {
+                Single::Missing => Single::Value(value),
+                Single::Value(_) | Single::Repeated => Single::Repeated,
+            };
+        }
+        line
+    }
+}
+
+impl<'h> Single<'h> {
+    fn value(self) -> Option<&'h [u8]> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Missing | Self::Repeated => None,
         }
     }
 }
 
-/// The method, the authority in lower case, and the target.
-fn read_line(
-    fields: &Headers,
-    method: Option<&str>,
-) -> Result<(String, String, RequestTarget), Malformed> {
-    let method = method.ok_or(Malformed::Method)?;
-    let authority = fields
-        .single(":authority")
-        .filter(|text| is_authority(text));
-    let authority = authority.ok_or(Malformed::Authority)?;
-    let mut paths = fields.all(":path");
-    let (Some(path), None) = (paths.next(), paths.next()) else {
-        return Err(Malformed::Target(TargetError::Missing));
-    };
-    let target = RequestTarget::parse(path).map_err(Malformed::Target)?;
-    Ok((method.to_owned(), authority.to_ascii_lowercase(), target))
-}
+/// What most requests have, which nobody has to copy.
+const USUAL: [&str; 7] = ["GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 /// `token` of RFC 9110 section 5.6.2, at most 32 bytes: no registered method is longer than 17.
-fn is_token(text: &str) -> bool {
-    (1..=32).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+fn method(bytes: &[u8]) -> Option<Cow<'static, str>> {
+    let mut usual = USUAL.into_iter();
+    if let Some(method) = usual.find(|method| method.as_bytes() == bytes) {
+        return Some(Cow::Borrowed(method));
+    }
+    let is_token = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
+    if !(1..=32).contains(&bytes.len()) || !bytes.iter().all(is_token) {
+        return None;
+    }
+    let text = std::str::from_utf8(bytes).ok()?;
+    Some(Cow::Owned(text.to_owned()))
 }
 
 /// The characters of a host and a port; no user information. A DNS name has at most 253 bytes.
-fn is_authority(text: &str) -> bool {
-    (1..=260).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b))
+fn authority(bytes: &[u8]) -> Option<String> {
+    let is_host =
+        |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b':' | b'[' | b']');
+    if !(1..=260).contains(&bytes.len()) || !bytes.iter().all(is_host) {
+        return None;
+    }
+    let text = std::str::from_utf8(bytes).ok()?;
+    Some(text.to_ascii_lowercase())
 }
 
 impl fmt::Display for Malformed {
@@ -140,7 +192,7 @@ mod tests {
         ];
         let request = Request::read(fields(&whole)).unwrap();
         assert_eq!(
-            (request.method.as_str(), request.authority.as_str()),
+            (&*request.method, request.authority.as_str()),
             ("GET", "tools.example.com")
         );
         let expected = [

@@ -11,6 +11,9 @@
 
 use std::fmt;
 
+use crate::http::bytes::position;
+use crate::http::shape::{Shape, stands_as_it_is};
+
 /// Path and query of a request in origin form (RFC 9112 section 3.2.1).
 #[derive(Clone, PartialEq, Eq)]
 pub struct RequestTarget {
@@ -60,22 +63,20 @@ impl RequestTarget {
         if bytes.len() > Self::MAX_BYTES {
             return Err(TargetError::TooLong);
         }
-        if bytes
-            .iter()
-            .any(|byte| !matches!(byte, b'!'..=b'~') || matches!(byte, b'#' | b'\\'))
-        {
+        let query_at = position(bytes, b'?');
+        let (path, query) = query_at
+            .and_then(|at| bytes.split_at_checked(at))
+            .unwrap_or((bytes, b""));
+        let shape = Shape::of(path);
+        if shape.is_refused() || Shape::of(query).is_refused() {
             return Err(TargetError::Byte);
         }
         let raw = std::str::from_utf8(bytes).map_err(|_| TargetError::Byte)?;
-        let (raw_path, query) = match raw.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
-            None => (raw, None),
-        };
-        let (normalized, ambiguity) = normalize(raw_path)?;
-        let query_start = query.map(|query| raw.len().saturating_sub(query.len()));
+        let raw_path = raw.get(..path.len()).unwrap_or_default();
+        let (normalized, ambiguity) = normalize(raw_path, shape)?;
         Ok(Self {
             raw: raw.to_owned(),
-            query_start,
+            query_start: query_at.map(|at| at.saturating_add(1)),
             normalized,
             ambiguity,
         })
@@ -131,16 +132,18 @@ impl RequestTarget {
 }
 
 /// The path in the form that is compared, `None` if it is `raw`; and whether that has two readings.
-fn normalize(raw: &str) -> Result<(Option<String>, Option<TargetError>), TargetError> {
+fn normalize(
+    raw: &str,
+    shape: Shape,
+) -> Result<(Option<String>, Option<TargetError>), TargetError> {
     if !raw.starts_with('/') {
         return Err(TargetError::NotAPath);
     }
-    // The common path has nothing to decode, and nothing to encode.
-    if raw
-        .bytes()
-        .all(|byte| byte == b'/' || stands_as_it_is(byte))
-    {
-        check_segments(raw)?;
+    // The common path has nothing to decode, nothing to encode, and no segment to look at.
+    if shape.is_plain() {
+        if shape.may_have_dots() {
+            check_segments(raw)?;
+        }
         return Ok((None, None));
     }
     let mut path = String::with_capacity(raw.len());
@@ -186,12 +189,6 @@ fn normalize(raw: &str) -> Result<(Option<String>, Option<TargetError>), TargetE
             .try_for_each(|reading| check_segments(reading))?,
     }
     Ok((Some(path), ambiguity))
-}
-
-/// `pchar` of RFC 3986 without `;`, which has two readings, and without `*`, which templates cannot
-/// have as it is.
-fn stands_as_it_is(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()+,=:@".contains(&byte)
 }
 
 fn push_octet(path: &mut String, octet: u8) {

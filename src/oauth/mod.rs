@@ -10,6 +10,7 @@ pub use authorization::{
 pub use pkce::CodeVerifier;
 pub use token::{
     ClientCredentials, InvalidTokenResponse, TokenRequest, TokenResponse, bearer_authorization,
+    bearer_parts,
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};

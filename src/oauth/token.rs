@@ -35,7 +35,14 @@ impl ClientCredentials {
 /// `Authorization: Bearer` for `token`; `None` if the token is no header value.
 #[must_use]
 pub fn bearer_authorization(token: &AccessToken) -> Option<HeaderValue> {
-    HeaderValue::try_from(["Bearer ", token.expose()].concat()).ok()
+    HeaderValue::try_from(bearer_parts(token).concat()).ok()
+}
+
+/// The scheme with its space, and the token: one behind the other they are the value of `Authorization`, if
+/// [`bearer_authorization`] finds that they can be.
+#[must_use]
+pub fn bearer_parts(token: &AccessToken) -> [&str; 2] {
+    ["Bearer ", token.expose()]
 }
 
 /// What is asked of the token endpoint.

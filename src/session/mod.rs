@@ -56,8 +56,12 @@ pub const ENDPOINTS: &str = "/_bitgate/";
 #[must_use]
 pub fn is_our_cookie(name: &[u8]) -> bool {
     [COOKIE_PREFIX, APART_PREFIX].iter().any(|prefix| {
-        name.get(..prefix.len())
-            .is_some_and(|head| head.eq_ignore_ascii_case(prefix.as_bytes()))
+        let prefix = prefix.as_bytes();
+        // Most are as we wrote them, or somebody else's.
+        name.starts_with(prefix)
+            || name
+                .get(..prefix.len())
+                .is_some_and(|head| head.starts_with(b"__") && head.eq_ignore_ascii_case(prefix))
     })
 }
 

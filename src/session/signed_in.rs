@@ -3,6 +3,7 @@
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
+use crate::oauth::{bearer_authorization, bearer_parts};
 use crate::session::travel::Travel;
 use crate::session::{Absence, CLOCK_SKEW_SECONDS, Grant, Lifetimes, Sealed, Session, SignedOut};
 use crate::slots::SlotKeys;
@@ -19,6 +20,8 @@ pub struct SignedIn {
     pub(super) travel: Travel,
     /// Worked out once, since every request asks.
     renew_at: UnixTime,
+    /// The same for whether the access token can stand in a header.
+    is_bearer: OnceCell<bool>,
     /// The same for where a sign-out would be.
     sign_out_place: OnceCell<SlotKeys>,
     /// The sealed session that follows this one, so that parallel requests get the same.
@@ -53,6 +56,7 @@ impl SignedIn {
             session,
             travel,
             renew_at: grant.renew_at(),
+            is_bearer: OnceCell::new(),
             sign_out_place: OnceCell::new(),
             grant,
             successor: RefCell::new(None),
@@ -73,6 +77,15 @@ impl SignedIn {
     pub fn sign_out_place(&self, signed_out: &SignedOut) -> &SlotKeys {
         self.sign_out_place
             .get_or_init(|| signed_out.place(&self.session.id))
+    }
+
+    /// The two parts of `Authorization: Bearer` with the access token; `None` if that is no header value.
+    #[must_use]
+    pub fn bearer_parts(&self) -> Option<[&str; 2]> {
+        let token = &self.grant.access_token;
+        let is_bearer = || bearer_authorization(token).is_some();
+        let is_bearer = self.is_bearer.get_or_init(is_bearer);
+        is_bearer.then(|| bearer_parts(token))
     }
 
     /// When it is time to renew the grant.

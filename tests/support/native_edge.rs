@@ -202,7 +202,7 @@ impl NativeEdge {
         for name in &forward.remove {
             request.headers_mut().remove(&**name);
         }
-        for (name, value) in &forward.set {
+        for (name, value) in forward.set.iter() {
             let name = http::HeaderName::from_bytes(name.as_bytes()).unwrap();
             request
                 .headers_mut()

@@ -134,7 +134,7 @@ fn redirect(world: &mut World, request: Option<&Request>, location: &str, calls:
     if location == format!("{SITE}/_bitgate/logout") {
         let request = request.expect("a request that was read");
         assert_eq!(
-            (request.method.as_str(), request.target.path()),
+            (&*request.method, request.target.path()),
             ("POST", "/_bitgate/logout")
         );
         return;

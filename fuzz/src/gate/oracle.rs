@@ -59,7 +59,7 @@ pub(super) fn has_ci_grant(world: &World, request: &Request) -> bool {
 
 pub(super) fn area(request: &Request) -> Area {
     let segments = segments(request);
-    let is_api = matches!(request.method.as_str(), "GET" | "POST");
+    let is_api = matches!(&*request.method, "GET" | "POST");
     match (
         segments.first().map_or(&b""[..], Vec::as_slice),
         segments.len(),

@@ -17,7 +17,7 @@ pub(super) fn forward(world: &mut World, request: &Request, forward: &Forward) {
     let area = area(request);
     let path = request.target.as_str();
     let session = session(world, request).cloned();
-    let says = |name: &str| forward.set.iter().any(|(set, _)| set == name);
+    let says = |name: &str| forward.set.contains(name);
     match area {
         Area::Closed => panic!("{path} is closed"),
         Area::Public => {
@@ -34,7 +34,7 @@ pub(super) fn forward(world: &mut World, request: &Request, forward: &Forward) {
                 !is_ci(request) || has_ci_grant(world, request),
                 "{path} without the grant of its consumer"
             );
-            let is_safe = matches!(request.method.as_str(), "GET" | "HEAD" | "OPTIONS");
+            let is_safe = matches!(&*request.method, "GET" | "HEAD" | "OPTIONS");
             if !is_safe || request.headers.contains("upgrade") {
                 let other = b"https://other.example.com";
                 let may = |origin: &[u8]| {
@@ -65,8 +65,7 @@ pub(super) fn forward(world: &mut World, request: &Request, forward: &Forward) {
     let mut removed = forward.remove.iter();
     assert!(removed.all(|name| is_ours_to_take(name)), "{path}");
     let is_kept = |name: &str| {
-        !forward.remove.iter().any(|removed| removed == name)
-            && !forward.set.iter().any(|(set, _)| set == name)
+        !forward.remove.iter().any(|removed| removed == name) && !forward.set.contains(name)
     };
     let kept: Vec<_> = request
         .headers
@@ -75,10 +74,7 @@ pub(super) fn forward(world: &mut World, request: &Request, forward: &Forward) {
         .filter(|(name, _)| is_kept(name))
         .collect();
     assert!(!kept.iter().any(|(name, _)| is_managed(name)), "{kept:?}");
-    let set = forward
-        .set
-        .iter()
-        .map(|(name, value)| (&**name, value.as_slice()));
+    let set = forward.set.iter();
     let cookies = kept
         .into_iter()
         .chain(set.clone())
